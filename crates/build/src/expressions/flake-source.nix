@@ -207,6 +207,7 @@ in
       hasNone = image.choice.chosen_by or "sdbuild" == "sdbuild" && named.attribute == [ ] && format.variant == null && !ofSystem;
       ownImages = if hasNone then imagesOfConfiguration else [ ];
       ownImage = concatStringsSep "." (head ownImages);
+      fullName = "${reference}#nixosConfigurations.${quoted (last (if attribute == [ ] then head known else pathOfConfiguration))}";
       configured = argument (if attribute == [ ] then head known else pathOfConfiguration);
     in
     if isOfSystem named.attribute then
@@ -225,6 +226,8 @@ in
         choice = { attribute = ownImage; chosen_by = "flake"; file = null; };
         missing = null;
         isCard = false;
+        inherit (configuration) config;
+        beside = if head (arguments.attribute ++ [ null ]) == "nixosConfigurations" then null else fullName;
         derivation = get flake.outputs (head ownImages);
       }
     else
