@@ -33,12 +33,18 @@ use sdbuild_image::image_format::{ImageFormat, Maker};
 
 /// Builds the image and writes its path, or its manifest, to standard output.
 pub async fn run(args: &cli::Build, session: Session<'_>) -> Result<(), Failure> {
-    let one = async |one| Box::pin(run_one(one, args, session)).await;
-    let mut all = args.each();
-    if args.all {
-        all = several::machines(all, session).await?;
-    }
-    let all = several::resolve(all, session.env)?;
+    let one = async |one: One| {
+        let name = one.name.clone();
+        let done = Box::pin(run_one(one, args, session)).await;
+        // Of several, each has an object.
+        if let (Err(failure), Some(name), true) = (&done, name, args.json) {
+            let errors = failure_fields(failure);
+            let object = json!({ "version": VERSION, "configuration": name, "errors": errors });
+            print_json(&object, session.ui).ok();
+        }
+        done
+    };
+    let all = Box::pin(several::chosen(args.each(), args.all, session)).await?;
     Box::pin(several::run(all, args.all, session, one)).await
 }
 
@@ -49,9 +55,9 @@ async fn run_one(one: One, args: &cli::Build, session: Session<'_>) -> Result<St
         one.head(ui)?;
     }
     let One {
-        name,
         args: build_args,
         mut settings,
+        ..
     } = one;
     settings.accepts_price = args.yes;
     let is_rented = settings.on.is_rented();
@@ -86,12 +92,6 @@ async fn run_one(one: One, args: &cli::Build, session: Session<'_>) -> Result<St
         }
         with_shell(failure, &build_args)
     });
-    // Of several, each has an object.
-    if let (Err(failure), Some(name), true) = (&built, name, args.json) {
-        let errors = failure_fields(failure);
-        let object = json!({ "version": VERSION, "configuration": name, "errors": errors });
-        print_json(&object, ui).ok();
-    }
     built.map(|_| path.into_inner().unwrap_or_default())
 }
 

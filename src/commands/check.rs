@@ -24,14 +24,7 @@ use sdbuild_nix::check::{Finding, Place, Severity};
 /// Evaluates the configuration and prints the findings; fails when one of them is an error.
 pub async fn run(args: &cli::Check, session: Session<'_>) -> Result<(), Failure> {
     let one = async |one| Box::pin(run_one(one, args.json, session)).await;
-    let all = async {
-        let mut all = args.each();
-        if args.all {
-            all = several::machines(all, session).await?;
-        }
-        several::resolve(all, session.env)
-    };
-    let all = Box::pin(all).await;
+    let all = Box::pin(several::chosen(args.each(), args.all, session)).await;
     if let Err(failure) = &all
         && args.json
     {

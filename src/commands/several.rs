@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
 use crate::commands::Session;
-use crate::settings::{Build, BuildArgs, ConfigArgs, Environment};
+use crate::settings::{Build, BuildArgs, ConfigArgs};
 use crate::ui::words::duration;
 use crate::ui::{Ui, sanitize_line};
 use sdbuild_build::{Outcome, Series, SourceChoice};
@@ -91,8 +91,17 @@ pub(super) async fn run(
     })
 }
 
-/// The settings of each. Whatever is wrong with one is reported before the first begins.
-pub(super) fn resolve(all: Vec<BuildArgs>, env: &Environment) -> Result<Vec<One>, Failure> {
+/// The settings of each, or of each configuration of the flakes that they name. Whatever is wrong with one is reported before the first
+/// begins.
+pub(super) async fn chosen(
+    mut all: Vec<BuildArgs>,
+    is_each_machine: bool,
+    session: Session<'_>,
+) -> Result<Vec<One>, Failure> {
+    let env = session.env;
+    if is_each_machine {
+        all = machines(all, session).await?;
+    }
     let are_several = all.len() > 1;
     let mut found: Vec<One> = Vec::new();
     for args in all {
@@ -102,13 +111,12 @@ pub(super) fn resolve(all: Vec<BuildArgs>, env: &Environment) -> Result<Vec<One>
             SourceChoice::Config(path) => shown_path(path),
             SourceChoice::Flake { reference, .. } => reference.to_string(),
         };
-        if are_several {
-            check(&settings)?;
+        if are_several && settings.on.is_rented() {
+            let text = "a machine is rented for one configuration";
+            return Err(Failure::usage(text).hint("--on none builds several with your engine"));
         }
-        if found
-            .iter()
-            .any(|other| other.settings.request.source.choice == *source)
-        {
+        let mut earlier = found.iter().map(|one| &one.settings.request.source.choice);
+        if earlier.any(|other| other == source) {
             return Err(Failure::usage(format!("{name} is named twice")));
         }
         found.push(One {
@@ -121,10 +129,7 @@ pub(super) fn resolve(all: Vec<BuildArgs>, env: &Environment) -> Result<Vec<One>
 }
 
 /// Each configuration of the flakes that `all` name.
-pub(super) async fn machines(
-    all: Vec<BuildArgs>,
-    session: Session<'_>,
-) -> Result<Vec<BuildArgs>, Failure> {
+async fn machines(all: Vec<BuildArgs>, session: Session<'_>) -> Result<Vec<BuildArgs>, Failure> {
     let Session { env, context, .. } = session;
     let mut found = Vec::new();
     for args in all {
@@ -157,15 +162,6 @@ pub(super) async fn machines(
         }));
     }
     Ok(found)
-}
-
-/// Refuses what makes no sense for several configurations.
-fn check(settings: &Build) -> Result<(), Failure> {
-    if settings.on.is_rented() {
-        let text = "a machine is rented for one configuration";
-        return Err(Failure::usage(text).hint("--on none builds several with your engine"));
-    }
-    Ok(())
 }
 
 /// How the work on each of several objects ended.
