@@ -8,6 +8,7 @@ mod ext_fields;
 mod fat32;
 mod fat_fields;
 mod field;
+mod machines;
 mod iso_fields;
 mod packed_fields;
 mod patched;

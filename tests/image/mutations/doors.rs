@@ -13,7 +13,7 @@ use sdbuild_image::sidecars::{compare_checksum, compare_manifest};
 use sdbuild_image::{ImageFacts, ineffective_overlays};
 use sdbuild_nix::flake_lock::{Lock, lock_changes, problem};
 use sdbuild_nix::log::{Log, clean};
-use sdbuild_nix::reports::{EntryReport, flake_report, image_choice, machines};
+use sdbuild_nix::reports::{EntryReport, flake_report, image_choice};
 use sdbuild_nix::{check, ignore_rules};
 
 use super::*;
@@ -50,13 +50,6 @@ sdbuild: step: fs.img.drv bytes 5 9
         }
         let text = clean(&text(bytes));
         drop((redacted(&text), hide_private_keys(&text), hide_secrets(&text)));
-    });
-}
-
-#[test]
-fn names_of_machines_are_read_to_an_end() {
-    enter(&[br#"[["pi"],["packages","aarch64-linux","b.c"]]"#], |_, bytes| {
-        drop(machines(&text(bytes)));
     });
 }
 
