@@ -8,8 +8,8 @@ mod ext_fields;
 mod fat32;
 mod fat_fields;
 mod field;
-mod machines;
 mod iso_fields;
+mod machines;
 mod packed_fields;
 mod patched;
 
