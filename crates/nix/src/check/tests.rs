@@ -578,6 +578,7 @@ fn the_release_and_nixos_own_messages_are_findings() {
             assertion! - /assertions=["in:/build/config/a.nix."] ? in:a.nix NixOS
             assertion! boot.loader.grub.enable /loaders=["grub"] /assertions=["set ‘boot.loader.grub.devices’"]
             assertion! boot.loader.raspberryPi /assertions=["{removed}"] ? from a.nix. The image starts by U-Boot
+            assertion! boot.loader.raspberryPi /loaders=["raspberry-pi"] /assertions=["{removed}"] ? Use b
             assertion! - /assertions=["{other}"]
             warning - /warnings=["old"]
             warning - /warnings=["{theirs}"]
