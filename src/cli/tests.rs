@@ -121,11 +121,11 @@ fn every_command_has_examples_that_parse() {
 fn commands_that_evaluate_use_the_binary_caches_that_are_given() {
     for name in ["check", "shell", "deploy"] {
         let words = ["sdbuild", name, "--substituters", "https://a https://b"];
-        let build = match Cli::parse_from(words).command.unwrap() {
-            Command::Check(check) => check.each().swap_remove(0),
-            Command::Shell(shell) => shell.build(),
-            Command::Deploy(deploy) => deploy.build(None),
-            _ => unreachable!(),
+        let build = match Cli::parse_from(words).command {
+            Some(Command::Check(check)) => check.each().swap_remove(0),
+            Some(Command::Shell(shell)) => shell.build(),
+            Some(Command::Deploy(deploy)) => deploy.build(None),
+            other => panic!("{other:?}"),
         };
         let given = build.options.substituters;
         assert_eq!(
