@@ -66,7 +66,7 @@ in
   dropbear = fromDebian {
     pname = "dropbear";
     debs = [ "dropbear-bin" "libtomcrypt1" "libtommath1" "libgmp10" "libcrypt1" "zlib1g" ];
-    programs = [ "dropbear" "dropbearkey" "dbclient" ];
+    programs = [ "dropbear" "dropbearkey" "dropbearconvert" "dbclient" ];
   };
   openssh = final.dropbear;
   sftp-server = fromDebian { debs = [ "openssh-sftp-server" ]; programs = [ "sftp-server" ]; };

@@ -18,7 +18,7 @@ in
 
   config = {
     environment.etc = {
-      hostname.text = cfg.hostName + "\n";
+      hostname = lib.mkIf (cfg.hostName != "") { text = cfg.hostName + "\n"; };
       hosts.text = "127.0.0.1 localhost\n::1 localhost\n127.0.0.2 ${cfg.hostName}\n${cfg.extraHosts}";
       "udhcpc.script".source = pkgs.writeScript "udhcpc.script" ''
         #!${pkgs.runtimeShell}
@@ -35,7 +35,7 @@ in
     };
     # When the interfaces are there, not when the image is built: their names depend on the machine.
     system.activationScripts.network = ''
-      ${lib.optionalString (!config.boot.isContainer) "hostname -F /etc/hostname\n  ifconfig lo up"}
+      ${lib.optionalString (!config.boot.isContainer) "[ ! -e /etc/hostname ] || hostname -F /etc/hostname\n  ifconfig lo up"}
       for path in ${lib.optionalString cfg.useDHCP "/sys/class/net/*"}; do
         interface=''${path##*/}
         [ "$interface" = lo ] || echo "::respawn:/bin/udhcpc -f -i $interface -s /etc/udhcpc.script -S" >>/run/inittab

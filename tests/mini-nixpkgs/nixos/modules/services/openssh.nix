@@ -75,7 +75,13 @@ in
       # Each card makes its own host key, on its first boot.
       mkdir -p ${dirOf hostKey}
       [ -s ${hostKey} ] || ${cfg.package}/bin/dropbearkey -t ed25519 -f ${hostKey}
-      echo "::respawn:${cfg.package}/bin/dropbear -F -r ${hostKey} ${toString flags}" >>/run/inittab
+      # What was put onto the card before is in OpenSSH's format, which dropbear does not read.
+      key=${hostKey}
+      if [ "$(head -c 5 "$key")" = ----- ]; then
+        key=/run/host_key
+        ${cfg.package}/bin/dropbearconvert openssh dropbear ${hostKey} "$key"
+      fi
+      echo "::respawn:${cfg.package}/bin/dropbear -F -r $key ${toString flags}" >>/run/inittab
     '';
   };
 }
