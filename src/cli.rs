@@ -8,6 +8,7 @@ mod deploy;
 mod help;
 #[cfg(feature = "cloud")]
 mod publish;
+mod put;
 mod tips;
 
 use std::ffi::OsString;
@@ -25,6 +26,7 @@ pub use deploy::{Deploy, DeployTarget};
 pub use help::ending_of;
 #[cfg(feature = "cloud")]
 pub use publish::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishRemove};
+pub use put::{Personalise, PutArgs, PutFile};
 
 /// Builds NixOS images for boards, PCs and virtual machines with Docker or Podman
 #[derive(Debug, Parser)]
@@ -168,6 +170,15 @@ pub enum Command {
     /// Afterwards it reads the disk back and compares it with the image, which --no-verify leaves out. If it fails or is
     /// interrupted, it says whether nothing was written, a part of the image, or all of it without the comparison.
     Flash(Flash),
+    /// Copy an image and put files into the copy, such as host keys
+    ///
+    /// sdbuild mounts nothing and needs no root: the programs debugfs and mtools write the file systems of the copy in a container, which gets only
+    /// what they read of them. What is put there never is in the Nix store, in a log or in an argument of a program. The image itself is not
+    /// changed. Files need a root file system of the type ext4, and the firmware partition (/boot/firmware) is a FAT.
+    ///
+    /// A path that NixOS would replace at the first start is refused, such as files of environment.etc. Directories that are missing belong to root
+    /// and have the mode 0755. Files have the mode 0644, programs 0755, private SSH keys 0600.
+    Personalise(Personalise),
     /// Change a running board to the system of a configuration
     ///
     /// deploy builds the system, shows what would change, asks, copies only what the board lacks, and activates the system there. The board
@@ -286,6 +297,10 @@ pub struct Flash {
     /// Write the file even if it has no partition table
     #[arg(long, requires = "image")]
     pub raw: bool,
+
+    /// What is put onto the card.
+    #[command(flatten)]
+    pub put: PutArgs,
 }
 
 /// The hidden command `exec-with-parent`.

@@ -51,6 +51,7 @@ async fn run_command(command: &Command, session: Session<'_>) -> Result<(), Fail
         Command::Seed(args) => commands::seed::run(args, ui),
         Command::Boot(args) => Box::pin(commands::boot::run(args, session)).await,
         Command::Flash(args) => Box::pin(commands::flash::run(args, session)).await,
+        Command::Personalise(args) => Box::pin(commands::personalise::run(args, session)).await,
         Command::Init(args) => Box::pin(commands::init::run(args, session)).await,
         Command::Check(args) => Box::pin(commands::check::run(args, session)).await,
         Command::Try(args) => Box::pin(commands::try_cmd::run(args, session)).await,

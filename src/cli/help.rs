@@ -11,7 +11,7 @@ use sdbuild_core::absolute_path::below_home;
 use sdbuild_nix::flake_ref::FlakeRef;
 
 /// The groups with their commands, in the order in which a new user needs them.
-const GROUPS: [(&str, &[&str]); 4] = [
+const GROUPS: [(&str, &[&str]); 3] = [
     (
         "To begin",
         &[
@@ -19,10 +19,19 @@ const GROUPS: [(&str, &[&str]); 4] = [
         ],
     ),
     (
-        "Images",
-        &["boards", "formats", "inspect", "seed", "publish"],
+        "Images and Nix",
+        &[
+            "boards",
+            "formats",
+            "inspect",
+            "personalise",
+            "seed",
+            "publish",
+            "shell",
+            "lock",
+            "cache",
+        ],
     ),
-    ("Nix", &["shell", "lock", "cache"]),
     (
         "sdbuild itself",
         &["status", "clean", "settings", "completions", "man"],

@@ -14,7 +14,7 @@ use crate::ui::Ui;
 use sdbuild_boot as boot;
 use sdbuild_boot::{BootMethod, BootRequest, ContainerOptions, Login, Reached};
 use sdbuild_build::build_mode::EmulatorChoice;
-use sdbuild_build::{BootEngine, Common, last_times, note_times};
+use sdbuild_build::{Common, RunEngine, last_times, note_times};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, Phase};
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
@@ -70,7 +70,7 @@ pub(super) struct BootPlan {
 pub(super) struct PreparedBoot {
     request: BootRequest,
     /// The engine to run QEMU in; `None` runs it on the host.
-    engine: Option<BootEngine>,
+    engine: Option<RunEngine>,
     /// Where the times of boots are kept.
     state_dir: PathBuf,
 }
@@ -149,13 +149,13 @@ impl BootPlan {
         })
     }
 
-    async fn prepare_engine(&self, context: &Context) -> Result<BootEngine, Failure> {
+    async fn prepare_engine(&self, context: &Context) -> Result<RunEngine, Failure> {
         let needs_port = needs_port(&self.request);
         if let Some(missing) = boot::missing_on_host(&self.request).filter(|_| self.is_auto()) {
             let notice = format!("{missing}: booting in a container");
             context.events.notice(notice);
         }
-        let engine = BootEngine::prepare(&self.common, needs_port, context).await;
+        let engine = RunEngine::to_boot(&self.common, needs_port, context).await;
         engine.map_err(|failure| self.add_host_failure(failure))
     }
 
@@ -216,7 +216,7 @@ impl PreparedBoot {
             screen: ui.screen()?,
         };
         let outcome = boot::boot(image, &self.request, Some(&options), context).await;
-        engine.booted(&outcome);
+        engine.ended(&outcome);
         outcome
     }
 }

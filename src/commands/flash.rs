@@ -7,16 +7,24 @@ use crate::cli;
 use crate::commands::Session;
 use crate::commands::confirm::agree;
 use crate::commands::newest_image::named_or_newest_for_card;
+use crate::commands::put_files::{PutFiles, names_of};
+use crate::settings::common_of_boot;
 use crate::ui::{Ui, sanitize_line};
+use sdbuild_build::RunEngine;
+use sdbuild_card::{Plan, Tools};
+use sdbuild_core::compression::Compression;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::shell_word::{command_line, quoted};
 use sdbuild_core::shown_path::shown_path;
+use sdbuild_image::disk::Section;
 use sdbuild_image::flash;
 use sdbuild_image::flash::{
     Allowed, Disk, DiskInventory, FlashRequest, FlashSource, SharedWriteState, SysRoot,
 };
+use sdbuild_image::{DiskForm, Error};
+use tokio::runtime::Handle;
 
 /// How long a disk may take, after an interrupt, to complete its last command: cards take seconds for some commands, and
 /// one that never answers must not block the end of the run.
@@ -65,9 +73,18 @@ pub async fn run(args: &cli::Flash, session: Session<'_>) -> Result<(), Failure>
         arguments: command_line(words.map(|word| word.to_string_lossy().into_owned())),
     };
     let state = SharedWriteState::new();
-    let node = flash_disk(image, request, args.yes, &state, session)
+    let flashed = async {
+        let put = PutOnto::prepare(&args.put, &image, session).await?;
+        flash_disk(image, request, args.yes, &state, put, session).await
+    };
+    let (node, host_key) = Box::pin(flashed)
         .await
         .map_err(|failure| state.add_to(failure, &operation))?;
+    if let Some(key) = host_key {
+        context
+            .events
+            .notice(format!("the card's host key, for known_hosts: {key}"));
+    }
     let done = if args.no_verify {
         "written"
     } else {
@@ -82,7 +99,14 @@ fn image_and_disk(args: &cli::Flash) -> Result<(Option<&Path>, Option<&Path>), F
     match (args.image.as_deref(), args.device.as_deref()) {
         (Some(disk), None) if disk.starts_with("/dev") => Ok((None, Some(disk))),
         // A list of disks would look like success to a script.
-        (_, None) if args.yes || args.unmount || args.allow_fixed || args.no_verify || args.raw => {
+        (_, None)
+            if args.yes
+                || args.unmount
+                || args.allow_fixed
+                || args.no_verify
+                || args.raw
+                || !args.put.is_empty() =>
+        {
             let text = "no disk to write to is named, such as /dev/sdX";
             Err(Failure::usage(text).hint("`sdbuild flash` lists the disks"))
         }
@@ -90,15 +114,90 @@ fn image_and_disk(args: &cli::Flash) -> Result<(Option<&Path>, Option<&Path>), F
     }
 }
 
-/// Flashes the disk once the user agreed, or at once with `yes`; returns its node.
+/// What is put onto the card after the image, and the engine that does it.
+struct PutOnto {
+    files: PutFiles,
+    hostname: Option<String>,
+    engine: RunEngine,
+}
+
+impl PutOnto {
+    /// Reads the files that `args` name and prepares an engine; `None` if they name nothing. Nothing is written before.
+    async fn prepare(
+        args: &cli::PutArgs,
+        image: &Path,
+        session: Session<'_>,
+    ) -> Result<Option<Self>, Failure> {
+        let Session { env, context, .. } = session;
+        let (args, image) = (args.clone(), image.to_owned());
+        let hostname = args.hostname.clone();
+        let read = move |context: &Context| {
+            let files = PutFiles::read(&args)?;
+            if !files.puts.is_empty() {
+                check_image(&image, &files, context)?;
+            }
+            Ok(files)
+        };
+        let files = blocking(context, read).await?;
+        if files.puts.is_empty() {
+            return Ok(None);
+        }
+        let engine = RunEngine::to_put(&common_of_boot(env)?, context).await?;
+        Ok(Some(Self {
+            files,
+            hostname,
+            engine,
+        }))
+    }
+
+    /// The blocks of `disk` that change. Blocks its thread.
+    fn changes(&self, disk: &Section, context: &Context) -> Result<Vec<flash::DiskBlock>, Failure> {
+        let plan = Plan::new(disk, self.files.puts.clone())?;
+        let tools = Tools {
+            engine: self.engine.engine.clone(),
+            run: self.engine.run.clone(),
+            image: self.engine.image.clone(),
+        };
+        let changes = Handle::current().block_on(plan.changes(&tools, context))?;
+        Ok(changes.blocks)
+    }
+}
+
+/// Refuses what cannot be put onto a card with `image`, as far as that shows before it is written.
+fn check_image(image: &Path, files: &PutFiles, context: &Context) -> Result<(), Failure> {
+    let opened = FlashSource::open(image)?;
+    let read = |error: Error| error.fail_on("read", image);
+    let form = opened.image().disk_form(&context.cancel).map_err(read)?;
+    if form != DiskForm::Raw {
+        let text = format!(
+            "files cannot be put into {}, which is no image of a card",
+            image.display()
+        );
+        return Err(Failure::usage(text));
+    }
+    if opened.image().compression != Compression::None {
+        return Ok(());
+    }
+    let file = opened
+        .image()
+        .file()
+        .try_clone()
+        .or_environment("read the image")?;
+    let disk = Section::whole(file, opened.image().size, &context.cancel);
+    Plan::new(&disk, files.puts.clone()).map(drop)
+}
+
+/// Flashes the disk once the user agreed, or at once with `yes`; returns its node, and the line of `known_hosts` if it has a host key now.
 async fn flash_disk(
     image: PathBuf,
     request: FlashRequest,
     yes: bool,
     state: &SharedWriteState,
+    put: Option<PutOnto>,
     session: Session<'_>,
-) -> Result<String, Failure> {
+) -> Result<(String, Option<String>), Failure> {
     let Session { context, .. } = session;
+    let names = names_of(&image, put.as_ref().and_then(|put| put.hostname.as_deref()));
     let prepare = move |context: &Context| {
         let prepared = flash::prepare(FlashSource::open(&image)?, request, context)?;
         let lost = prepared.lost(context);
@@ -107,8 +206,21 @@ async fn flash_disk(
     let (prepared, lost) = blocking(context, prepare).await?;
     confirm_loss(yes, &lost, session).await?;
     let (node, state) = (prepared.disk.node(), state.clone());
-    blocking(context, move |context| prepared.run(context, &state)).await?;
-    Ok(node)
+    let host_key = put.as_ref().and_then(|put| put.files.host_key.clone());
+    let run = move |context: &Context| {
+        let mut change = |disk: &Section| match &put {
+            Some(put) => put.changes(disk, context),
+            None => Ok(Vec::new()),
+        };
+        let change: Option<flash::Change<'_>> = put.is_some().then_some(&mut change);
+        let outcome = prepared.run(context, &state, change);
+        if let Some(put) = put {
+            put.engine.ended(&outcome);
+        }
+        outcome
+    };
+    blocking(context, run).await?;
+    Ok((node, host_key.map(|key| format!("{names} {key}"))))
 }
 
 /// Runs `work`, which blocks and checks for cancellation itself, on a thread of its own. After an interrupt

@@ -31,6 +31,8 @@ pub mod lock;
 pub mod man;
 mod newest_image;
 pub mod next_step;
+pub mod personalise;
+mod put_files;
 pub mod seed;
 pub mod settings;
 mod several;

@@ -30,6 +30,7 @@ pub fn phase(phase: Phase) -> &'static str {
         Phase::PowerOff => "Switch off",
         Phase::Flash => "Write",
         Phase::Verify => "Verify",
+        Phase::Put => "Put files",
         Phase::Measure => "Sizes",
         Phase::Export => "Export",
         Phase::Publish => "Publish",

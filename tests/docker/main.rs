@@ -72,6 +72,7 @@ mod lease;
 mod machines;
 mod old_results;
 mod output;
+mod personalise;
 mod private;
 mod products;
 mod rebuild;

@@ -263,6 +263,24 @@ fn pipe_instead_of_a_manifest_is_refused() {
     assert!(failure.to_string().contains("not a plain file"), "{failure}");
 }
 
+#[test]
+fn changes_are_written_wherever_they_are_and_nothing_else_is() {
+    let fixture = Fixture::new(24 * MIB, MIB, &[]);
+    let mut expected = fs::read(fixture.file("card")).unwrap();
+    let mut blocks = vec![(100, vec![1; 412]), (512, vec![2; 512]), (3 * 4096 - 1, vec![3; 2])];
+    // More than are written at once, without a gap.
+    blocks.extend((0..1500).map(|n| (8 * MIB + n * 4096, vec![4; 4096])));
+    blocks.push((24 * MIB - 512, vec![5; 512]));
+    for (at, block) in &blocks {
+        let at = usize::try_from(*at).unwrap();
+        expected[at..at + block.len()].copy_from_slice(block);
+    }
+    let target = Target::open(&fixture.file("card")).unwrap();
+    target.change(&blocks, true).unwrap();
+    assert!(fs::read(fixture.file("card")).unwrap() == expected);
+    target.change(&[(0, vec![0; 5 << 20])], true).unwrap_err();
+}
+
 /// Interrupts a flash in the long hole at the end of an image; returns the bytes that were reported last.
 pub(crate) fn interrupt_in_a_hole(dir: &Path, size: u64) -> u64 {
     let [card, path] = ["card", "a.img"].map(|name| dir.join(name));

@@ -33,7 +33,7 @@ fn prepare(card: &Card, unmount: bool) -> PreparedFlash {
 /// The user says yes.
 fn answer(prepared: PreparedFlash) -> Result<(), Failure> {
     let state = SharedWriteState::new();
-    let result = prepared.run(&context(), &state);
+    let result = prepared.run(&context(), &state, None);
     result.map_err(|failure| state.add_to(failure, "flash"))
 }
 

@@ -1,14 +1,19 @@
 //! Configurations, and the key that goes into one.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{TestUser, root};
 
 /// Makes a key pair in the user's home; returns the path of the private key, and the public key.
 pub fn key(user: &TestUser) -> (PathBuf, String) {
-    let path = user.home.path().join("key");
+    key_in(user.home.path())
+}
+
+/// The same in the directory `dir`.
+pub fn key_in(dir: &Path) -> (PathBuf, String) {
+    let path = dir.join("key");
     let made = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"])
         .arg(&path)

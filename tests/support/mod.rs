@@ -38,7 +38,8 @@ pub use binary_cache::{BinaryCache, CacheServer, Reply, host_for_containers};
 pub use builder::{STORE, builder_image, in_builder, own_image};
 pub use ci::Ci;
 pub use configuration::{
-    SMALL_IMAGE, configuration, example, fresh, key, nonce, product, product_of_the_builder_alone,
+    SMALL_IMAGE, configuration, example, fresh, key, key_in, nonce, product,
+    product_of_the_builder_alone,
 };
 pub use debian::DebianRelease;
 pub use desktop::{DockerDesktop, Refuses};

@@ -58,10 +58,12 @@ pub enum Phase {
     Command,
     /// The machine that booted switches itself off.
     PowerOff,
-    /// Writing an image to a disk.
+    /// Writing an image to a disk, or a copy of it.
     Flash,
     /// Reading the disk back.
     Verify,
+    /// Putting files into the file systems of a card or an image.
+    Put,
     /// Listing what the engine has of sdbuild, with its sizes.
     Measure,
     /// Exporting a build to a binary cache.

@@ -70,16 +70,19 @@ pub enum Role {
     Emulator,
     /// The container that collects garbage on a store volume. No builder runs there meanwhile.
     Collector,
+    /// The container that puts files into the file systems of a card.
+    Card,
 }
 
 impl Role {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Registrar,
         Self::Probe,
         Self::Builder,
         Self::Store,
         Self::Emulator,
         Self::Collector,
+        Self::Card,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -90,6 +93,7 @@ impl Role {
             Self::Store => "store",
             Self::Emulator => "emulator",
             Self::Collector => "collector",
+            Self::Card => "card",
         }
     }
 

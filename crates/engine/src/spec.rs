@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions, PortBinding,
-    ResourcesUlimits,
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
+    PortBinding, ResourcesUlimits,
 };
 
 use crate::container::Container;
@@ -204,6 +204,7 @@ impl ContainerSpec {
             memory,
             memory_swap: memory,
             auto_remove: Some(self.lifetime == Lifetime::UntilEnded),
+            log_config: self.has_secret_output().then(no_log),
             port_bindings: Some(self.port_bindings()),
             ..HostConfig::default()
         }
@@ -218,6 +219,11 @@ impl ContainerSpec {
     /// `/etc/hosts`, which Docker writes only beside a network.
     fn has_no_use_for_a_network(&self) -> bool {
         self.is_isolated() && self.role != Role::Builder
+    }
+
+    /// Whether it writes files of the user's to its standard output, of which the engine's log would be a copy on its disk.
+    fn has_secret_output(&self) -> bool {
+        self.role == Role::Card
     }
 
     fn security_options(&self, podman: bool) -> Vec<String> {
@@ -273,6 +279,13 @@ impl ContainerSpec {
 
 pub(super) fn tcp(port: u16) -> String {
     format!("{port}/tcp")
+}
+
+fn no_log() -> HostConfigLogConfig {
+    HostConfigLogConfig {
+        typ: Some("none".to_owned()),
+        config: None,
+    }
 }
 
 /// Podman's defaults are a million and more, and it fails where it may not set those: in a container, without root.
@@ -358,6 +371,19 @@ mod tests {
         assert_eq!(host.privileged, Some(false));
         assert_eq!(body.entrypoint, Some(vec!["/binfmt-agent".to_owned()]));
         assert_eq!(body.cmd, Some(vec!["-x".to_owned()]));
+    }
+
+    #[test]
+    fn no_log_has_what_is_put_onto_a_card() {
+        let log = |role| {
+            ContainerSpec { role, ..spec() }
+                .body(false)
+                .host_config
+                .unwrap()
+                .log_config
+        };
+        assert_eq!(log(Role::Card).unwrap().typ.as_deref(), Some("none"));
+        assert_eq!(log(Role::Builder), None);
     }
 
     #[test]

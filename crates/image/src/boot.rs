@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::bytes::{has_magic, slice, u16_at};
-use super::card::{Card, Mount, RootFault};
+use super::card::{Card, RootFault, mounts_in};
 use super::cpio::archived_names;
 use super::error::Error;
 use super::files::{EntryKind, FileSystem};
@@ -23,7 +23,7 @@ const EXTLINUX: [&str; 2] = ["/extlinux/extlinux.conf", "/boot/extlinux/extlinux
 pub(super) const UEFI_ARM: &str = "/EFI/BOOT/BOOTAA64.EFI";
 pub(super) const UEFI_PC: &str = "/EFI/BOOT/BOOTX64.EFI";
 /// Bytes of a boot loader's configuration that are read.
-const MAX_CONFIG_BYTES: usize = 256 * 1024;
+pub(super) const MAX_CONFIG_BYTES: usize = 256 * 1024;
 /// The kernels that the Raspberry Pi's firmware starts without a configuration, 64-bit ones first.
 const PI_KERNELS: [&str; 5] = [
     "kernel8.img",
@@ -382,19 +382,7 @@ fn first_with<'a>(volumes: &'a [Volume], path: &str) -> Result<Option<&'a Volume
 
 /// Why no partition of `card` has the root file system in `table`, an `fstab(5)`.
 fn root_problem(table: &str, card: &Card) -> Option<String> {
-    let rows = table
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let rows: Vec<Vec<&str>> = rows.collect();
-    let mounts = rows.iter().filter_map(|row| match *row.as_slice() {
-        [device, path, fs_type, ..] => Some(Mount {
-            path,
-            device,
-            fs_type,
-        }),
-        _ => None,
-    });
-    let mounts: Vec<Mount<'_>> = mounts.collect();
+    let mounts = mounts_in(table);
     let root = mounts.iter().find(|mount| mount.path == "/")?;
     match card.root_fault(&mounts)? {
         RootFault::Elsewhere => Some(format!(

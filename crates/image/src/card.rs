@@ -88,6 +88,23 @@ pub struct Mount<'a> {
     pub fs_type: &'a str,
 }
 
+/// The file systems in `table`, an `fstab(5)`.
+pub(super) fn mounts_in(table: &str) -> Vec<Mount<'_>> {
+    let rows = table
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'));
+    let mounts = rows.filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (device, path, fs_type) = (words.next()?, words.next()?, words.next()?);
+        Some(Mount {
+            path,
+            device,
+            fs_type,
+        })
+    });
+    mounts.collect()
+}
+
 /// Why a card does not find its root file system, or may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RootFault {

@@ -3,6 +3,8 @@
 //! Read without ext4-view 1.0.0: a hash tree's count makes it slice beyond a block, and it allocates the length that a symbolic link claims. A built
 //! image needs little: no journal is replayed.
 
+mod skeleton;
+
 use std::collections::VecDeque;
 
 use super::bytes::{crc32c, padded, slice, u8_at, u16_at, u32_at, uuid};
@@ -14,6 +16,7 @@ use sdbuild_core::untrusted::Kept;
 
 // Flags of features and inodes, by their names in Linux' fs/ext4/ext4.h.
 const COMPAT_HAS_JOURNAL: u32 = 0x4;
+const INCOMPAT_RECOVER: u32 = 0x4;
 const INCOMPAT_64BIT: u32 = 0x80;
 const INCOMPAT_META_BG: u32 = 0x10;
 const INCOMPAT_CSUM_SEED: u32 = 0x2000;
@@ -25,6 +28,8 @@ const EXT3_RO_COMPAT: u32 = 0x7;
 const EXTENTS_FLAG: u32 = 0x8_0000;
 const INLINE_DATA_FLAG: u32 = 0x1000_0000;
 const ENCRYPT_FLAG: u32 = 0x800;
+/// Where a descriptor has the two halves of the first block of the inode table.
+const INODE_TABLE: [usize; 2] = [8, 0x28];
 /// The inode of the root directory.
 const ROOT_INODE: u32 = 2;
 
@@ -40,12 +45,15 @@ pub struct Ext {
     /// The first block of the first group.
     first_block: u64,
     groups: u64,
+    blocks_per_group: u64,
     inodes_per_group: u32,
+    free_inodes: u32,
     /// Bytes in an inode.
     inode_bytes: u64,
     /// Bytes in a group descriptor.
     descriptor_bytes: u64,
     incompatible: u32,
+    read_only_compatible: u32,
     /// The start value of checksums; `None` without the feature.
     checksum_seed: Option<u32>,
     kind: &'static str,
@@ -59,6 +67,10 @@ struct Inode {
     pub(super) mode: u16,
     pub(super) size: u64,
     pub(super) flags: u32,
+    /// The numbers of its user and its group.
+    owner: (u32, u32),
+    /// The block with its extended attributes; 0 without one.
+    attributes: u64,
     /// Extents, block numbers, or the target of a short symbolic link.
     pub(super) map: [u8; 60],
 }
@@ -134,10 +146,13 @@ impl Ext {
             free_blocks: both(0x0c, 0x158).min(blocks),
             first_block,
             groups: blocks.checked_sub(first_block)?.div_ceil(per_group),
+            blocks_per_group: per_group,
             inodes_per_group: Some(u32_at(sb, 0x28)).filter(|n| *n != 0)?,
+            free_inodes: u32_at(sb, 0x10),
             inode_bytes,
             descriptor_bytes,
             incompatible,
+            read_only_compatible: u32_at(sb, 0x64),
             checksum_seed,
             kind: kind(sb),
             label: padded(slice(sb, 0x78, 0x88)),
@@ -166,27 +181,36 @@ impl Ext {
             })
     }
 
-    /// Inode `number`.
-    fn inode(&self, number: u32) -> Result<Inode, Error> {
+    /// The descriptor of group `group`.
+    fn descriptor(&self, group: u64) -> Result<Vec<u8>, Error> {
         if self.incompatible & INCOMPAT_META_BG != 0 {
             let what = "ext4 file systems with meta_bg are not supported";
             return Err(Error::unsupported(what));
-        }
-        let bad = |what: &str| Error::damaged(format!("inode {number} {what}"));
-        let index = number.checked_sub(1).ok_or_else(|| bad("does not exist"))?;
-        let group = u64::from(index / self.inodes_per_group);
-        if group >= self.groups {
-            return Err(bad("does not exist"));
         }
         let descriptors = self
             .first_block
             .saturating_add(1)
             .saturating_mul(self.block);
         let at = descriptors.saturating_add(group.saturating_mul(self.descriptor_bytes));
-        let descriptor = self.section.block(at, 64.min(self.descriptor_bytes))?;
+        self.section.block(at, 64.min(self.descriptor_bytes))
+    }
+
+    /// The position of the block whose number a descriptor has in two fields.
+    fn described_position(&self, descriptor: &[u8], [low, high]: [usize; 2]) -> Result<u64, Error> {
         // Zero in a short descriptor, which does not have this field.
-        let high = u64::from(u32_at(&descriptor, 0x28));
-        let table = self.block_position(high << 32 | u64::from(u32_at(&descriptor, 8)))?;
+        let high = u64::from(u32_at(descriptor, high));
+        self.block_position(high << 32 | u64::from(u32_at(descriptor, low)))
+    }
+
+    /// Inode `number`.
+    fn inode(&self, number: u32) -> Result<Inode, Error> {
+        let bad = |what: &str| Error::damaged(format!("inode {number} {what}"));
+        let index = number.checked_sub(1).ok_or_else(|| bad("does not exist"))?;
+        let group = u64::from(index / self.inodes_per_group);
+        if group >= self.groups {
+            return Err(bad("does not exist"));
+        }
+        let table = self.described_position(&self.descriptor(group)?, INODE_TABLE)?;
         let offset = u64::from(index % self.inodes_per_group).checked_mul(self.inode_bytes);
         let position = offset.and_then(|offset| table.checked_add(offset));
         let position = position.ok_or_else(|| bad("does not exist"))?;
@@ -201,6 +225,11 @@ impl Ext {
             mode: u16_at(&bytes, 0),
             size: u64::from(u32_at(&bytes, 0x6c)) << 32 | u64::from(u32_at(&bytes, 4)),
             flags: u32_at(&bytes, 0x20),
+            owner: (
+                u32::from(u16_at(&bytes, 0x78)) << 16 | u32::from(u16_at(&bytes, 2)),
+                u32::from(u16_at(&bytes, 0x7a)) << 16 | u32::from(u16_at(&bytes, 0x18)),
+            ),
+            attributes: u64::from(u16_at(&bytes, 0x76)) << 32 | u64::from(u32_at(&bytes, 0x68)),
             map: bytes
                 .get(0x28..)
                 .and_then(|map| map.first_chunk().copied())

@@ -3,6 +3,8 @@
 //! Read without `fatfs` 0.3.6, which writes the seeds: it subtracts 2 from a cluster number that a hostile image sets to 0 or 1, follows a chain that
 //! leads back to itself, and writes to the disk when it is dropped.
 
+mod skeleton;
+
 use super::bytes::{has_magic, padded, slice, u8_at, u16_at, u32_at, units, utf16};
 use super::disk::Section;
 use super::error::Error;
@@ -218,7 +220,14 @@ impl Fat {
 
     /// The number of free clusters. They are counted, because the number that FAT32 stores is often stale.
     pub(super) fn free(&self) -> Result<u64, Error> {
-        let (mut free, mut cluster) = (0, 2);
+        let mut free = 0;
+        self.each_free(&mut |_| free += 1)?;
+        Ok(free)
+    }
+
+    /// Visits the free clusters.
+    fn each_free(&self, visit: &mut dyn FnMut(u32)) -> Result<(), Error> {
+        let mut cluster = 2;
         let end = self.clusters + 2;
         let length = self.entry_position(end - 1) + self.entry_bytes();
         let mut base = 0;
@@ -227,12 +236,14 @@ impl Fat {
             let block = self.section.block(self.table + base, piece)?;
             // 12-bit entries span bytes, but not pieces, whose length is a multiple of three.
             while cluster < end && self.entry_position(cluster) < base + TABLE_PIECE_BYTES {
-                free += u64::from(self.entry(cluster, &block, base) == 0);
+                if self.entry(cluster, &block, base) == 0 {
+                    visit(cluster);
+                }
                 cluster += 1;
             }
             base += TABLE_PIECE_BYTES;
         }
-        Ok(free)
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! File systems of all kinds: how they are recognized, their summary and their files.
 
 use std::io::{self, Read};
+use std::ops::Range;
 use std::panic::resume_unwind;
 use std::sync::mpsc::{self, Receiver};
 
@@ -63,6 +64,42 @@ impl FileSystem {
         };
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
+    }
+
+    /// The ranges of its partition that tools read to make or replace what is at `paths`. Those with zeros are among them.
+    ///
+    /// # Errors
+    ///
+    /// Files cannot be put into it.
+    pub fn ranges_for(&self, paths: &[String]) -> Result<Vec<Range<u64>>, Error> {
+        match self {
+            Self::Fat(fat) => fat.ranges(paths),
+            Self::Ext(ext) => ext.ranges(paths),
+            Self::Iso(_) => Err(unwritable("iso9660")),
+            Self::Other(kind) => Err(unwritable(kind)),
+        }
+    }
+
+    /// What can be added to it.
+    pub fn room(&self) -> Result<Room, Error> {
+        match self {
+            Self::Fat(fat) => fat.room(),
+            Self::Ext(ext) => Ok(ext.room()),
+            Self::Iso(_) => Err(unwritable("iso9660")),
+            Self::Other(kind) => Err(unwritable(kind)),
+        }
+    }
+
+    /// What is at `path`, in which symbolic links are not followed; `None` for nothing.
+    pub fn permissions(&self, path: &str) -> Result<Option<Permissions>, Error> {
+        let Self::Ext(ext) = self else {
+            return Ok(self.find(path)?.map(|kind| Permissions {
+                kind,
+                mode: 0,
+                owner: (0, 0),
+            }));
+        };
+        ext.permissions(path)
     }
 
     /// Passes the content of the file at `path` to `sink`.
@@ -166,6 +203,10 @@ impl Read for PieceReader {
     }
 }
 
+fn unwritable(kind: &str) -> Error {
+    Error::unsupported(format!("files cannot be put into a {kind} file system"))
+}
+
 fn unread(kind: &str) -> Error {
     Error::unsupported(format!("files in a {kind} file system cannot be read"))
 }
@@ -183,6 +224,28 @@ pub struct Summary {
     pub size: Option<u64>,
     /// The free space in bytes.
     pub free: Option<u64>,
+}
+
+/// The space that is free in a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes that are given to a file at once.
+    pub unit: u64,
+    /// How many of these are free.
+    pub units: u64,
+    /// How many files and directories can be added, where there is a limit of its own.
+    pub files: Option<u64>,
+}
+
+/// The type of an entry, and who may do what with it. A FAT has neither modes nor owners: they are 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permissions {
+    /// The type.
+    pub kind: EntryKind,
+    /// The mode without the type.
+    pub mode: u32,
+    /// The numbers of its user and its group.
+    pub owner: (u32, u32),
 }
 
 /// The type of an entry.

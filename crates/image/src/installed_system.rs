@@ -116,6 +116,17 @@ fn takes_only_lists(volumes: &[Volume], system: &str) -> Result<bool, Error> {
     Ok(config.is_some_and(|config| has_only_lists(&config)))
 }
 
+/// Whether the SSH server of the NixOS system at the path `system` on one of `volumes` certainly takes only the keys in its lists, and where
+/// it looks for its own keys; these are empty if that is not known.
+pub(super) fn keys_of_server(
+    volumes: &[Volume],
+    system: &str,
+) -> Result<(bool, Vec<String>), Error> {
+    let config = server_configuration(volumes, system)?.unwrap_or_default();
+    let own = values(&config, "hostkey").map(str::to_owned);
+    Ok((has_only_lists(&config), own.collect()))
+}
+
 /// The same of the text of an `sshd_config`.
 fn has_only_lists(config: &str) -> bool {
     let mut is_list = false;

@@ -7,12 +7,13 @@ use serde::Serialize;
 
 use super::boards;
 use super::boards::{BoardReport, ImageParts};
-use super::boot::{BootReport, Volume};
-use super::card::{Card, CardPartition};
+use super::boot::{BootReport, MAX_CONFIG_BYTES, Volume};
+use super::card::{Card, CardPartition, Location, mounts_in};
 use super::cluster_disk::DiskForm;
 use super::disk::Section;
 use super::error::Error;
 use super::files::{FileSystem, Summary};
+use super::installed_system::keys_of_server;
 use super::open::OpenedImage;
 use super::sidecars;
 use super::sidecars::{Checksum, Manifest};
@@ -158,6 +159,36 @@ impl Layout {
         Ok(boot)
     }
 
+    /// The NixOS on it, if there is one.
+    pub fn installed(&self) -> Result<Option<Installed>, Error> {
+        let Some(system) = BootReport::find(&self.volumes)?.system.path else {
+            return Ok(None);
+        };
+        let mut mounts = Vec::new();
+        for volume in &self.volumes {
+            let table = format!("{system}/etc/fstab");
+            if let Some(table) = volume.fs.start_of(&table, MAX_CONFIG_BYTES)? {
+                let card = self.card();
+                let table = String::from_utf8_lossy(&table);
+                mounts = mounts_in(&table)
+                    .into_iter()
+                    .map(|mount| {
+                        let location = card.location(mount.device, mount.fs_type);
+                        (mount.path.to_owned(), location)
+                    })
+                    .collect();
+                break;
+            }
+        }
+        let (takes_only_listed_keys, host_keys) = keys_of_server(&self.volumes, &system)?;
+        Ok(Some(Installed {
+            system,
+            mounts,
+            takes_only_listed_keys,
+            host_keys,
+        }))
+    }
+
     /// The names of the partitions.
     fn card(&self) -> Card {
         let id = self
@@ -301,6 +332,19 @@ pub fn examine(path: &Path, opened: &OpenedImage) -> Result<Report, Error> {
         boards,
         problems,
     })
+}
+
+/// A NixOS on a disk.
+#[derive(Clone, Debug)]
+pub struct Installed {
+    /// The path of its system.
+    pub system: String,
+    /// The paths where it has file systems, and which these are; empty if that is not known.
+    pub mounts: Vec<(String, Location)>,
+    /// Whether its SSH server certainly accepts no keys but those of its configuration.
+    pub takes_only_listed_keys: bool,
+    /// Where its SSH server looks for its own keys; empty if that is not known.
+    pub host_keys: Vec<String>,
 }
 
 /// A path on one partition.

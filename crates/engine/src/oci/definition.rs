@@ -153,6 +153,22 @@ impl Definition {
         Self::new(Role::Emulator, architecture, &lock, extras, defaults)
     }
 
+    /// The image that puts files into file systems. With a directory `locks` its lock is read from there, in place of the built-in one.
+    pub fn card(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
+        let extras = vec![
+            ExtraFile::file("sdbuild/put", 0o755, PUT),
+            ExtraFile::file("etc/passwd", 0o644, PASSWD),
+            ExtraFile::file("etc/group", 0o644, GROUP),
+            ExtraFile::link("usr/bin/sh", "busybox"),
+            // Its mode is that of the file system in memory that is mounted there.
+            ExtraFile::dir("work", 0o1777, 0),
+        ];
+        let env = ["PATH=/usr/bin:/usr/sbin", "TZ=UTC", "LANG=C.UTF-8"];
+        let defaults = Defaults::new(&env, BUILD_USER, "/work", "/bin/sh");
+        let lock = lock_text(Role::Card, architecture, locks, locks!("card"))?;
+        Self::new(Role::Card, architecture, &lock, extras, defaults)
+    }
+
     pub(super) fn new(
         role: Role,
         architecture: Architecture,
@@ -219,6 +235,7 @@ impl Definition {
         match self.role {
             Role::Registrar | Role::Emulator => "QEMU",
             Role::Builder => "Nix",
+            Role::Card => "debugfs and mtools",
             role @ (Role::Probe | Role::Store | Role::Collector) => role.as_str(),
         }
     }
@@ -248,6 +265,8 @@ const ENTER: &str = include_str!("../../../../containers/builder/enter");
 const MACHINE: &str = include_str!("../../../../containers/emulator/machine");
 /// Passes key presses on to QEMU.
 const KEYS: &str = include_str!("../../../../containers/emulator/keys");
+/// Puts files into one file system.
+const PUT: &str = include_str!("../../../../containers/card/put");
 const PASSWD: &str = "\
 root:x:0:0:root:/root:/bin/sh
 sdbuild:x:1000:1000:sdbuild:/home/sdbuild:/bin/bash

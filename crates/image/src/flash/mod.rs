@@ -13,7 +13,7 @@ mod write;
 
 pub use disks::{DeviceLookup, Disk, DiskInventory, DiskKind, Part, SysRoot};
 pub use prepared::{
-    Allowed, FlashRequest, PreparedFlash, check, check_reach, find, prepare, whole_disk,
+    Allowed, Change, FlashRequest, PreparedFlash, check, check_reach, find, prepare, whole_disk,
 };
 pub use source::FlashSource;
-pub use write::{SharedWriteState, Target, WriteState, verify, write};
+pub use write::{DiskBlock, SharedWriteState, Target, WriteState, verify, write};

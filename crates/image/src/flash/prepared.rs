@@ -18,7 +18,7 @@ use super::disks::{DeviceLookup, Disk, DiskInventory, DiskKind, Part, SysRoot};
 use super::source::FlashSource;
 use super::verify;
 use super::write;
-use super::write::{SharedWriteState, Target};
+use super::write::{DiskBlock, SharedWriteState, Target, WriteState};
 use crate::disk::Section;
 use crate::report::{Layout, PartitionReport};
 use sdbuild_core::cancel::Cancel;
@@ -47,6 +47,9 @@ pub struct FlashRequest {
     /// The arguments of `sdbuild`, quoted for a shell: what a user without permission is to run as root.
     pub arguments: String,
 }
+
+/// Finds out what is to be changed on a disk that has the image: blocks in order, which do not overlap.
+pub type Change<'a> = &'a mut dyn FnMut(&Section) -> Result<Vec<DiskBlock>, Failure>;
 
 /// An image and a disk that may be written to once the user agrees.
 #[derive(Debug)]
@@ -94,8 +97,13 @@ impl PreparedFlash {
         lost_lines(&self.disk, &self.request.device, &context.cancel)
     }
 
-    /// Unmounts, writes, reads back, and makes the kernel read the new partition table.
-    pub fn run(self, context: &Context, state: &SharedWriteState) -> Result<(), Failure> {
+    /// Unmounts, writes, reads back, makes the changes that `change` asks for, and makes the kernel read the new partition table.
+    pub fn run(
+        self,
+        context: &Context,
+        state: &SharedWriteState,
+        change: Option<Change<'_>>,
+    ) -> Result<(), Failure> {
         let now = self.look_again()?;
         let mut points: Vec<_> = now.mounted().collect();
         // A mount below another one is unmounted first.
@@ -112,10 +120,33 @@ impl PreparedFlash {
         if self.request.verify {
             context.blocking_phase(Phase::Verify, || verify(written, &target, context, state))?;
         }
+        if let Some(change) = change {
+            self.change(change, &target, context, state)?;
+        }
         // The kernel cannot read the partitions while the disk is open exclusively.
         drop(target);
         self.reread(context);
         Ok(())
+    }
+
+    /// Makes the changes that `change` asks for, and reads them back.
+    fn change(
+        &self,
+        change: Change<'_>,
+        target: &Target,
+        context: &Context,
+        state: &SharedWriteState,
+    ) -> Result<(), Failure> {
+        state.set(WriteState::Unchanged);
+        // Through the page cache, as nobody else can write to it.
+        let file = File::open(&self.request.device).or_environment("read the card")?;
+        let number = file.metadata().or_environment("examine the card")?.rdev();
+        let now = disks::read_disk(&SysRoot::here(), self.disk.name.clone());
+        self.check_same(number, &now)?;
+        let blocks = change(&Section::whole(file, target.size, &context.cancel))?;
+        state.set(WriteState::HalfWritten);
+        let changed = target.change(&blocks, self.request.verify);
+        changed.or_environment("write the files to the card")
     }
 
     fn reread(&self, context: &Context) {

@@ -56,6 +56,11 @@ impl FlashSource {
         })
     }
 
+    /// The image file.
+    pub fn image(&self) -> &ImageFile {
+        &self.image
+    }
+
     /// The least length of the image by the end of a gzip file, unless a sidecar states the length. It is any number if
     /// the file is incomplete.
     pub(super) fn trailer_size(&self) -> Option<u64> {

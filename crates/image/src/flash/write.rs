@@ -485,6 +485,9 @@ impl RangeReader<'_> {
     }
 }
 
+/// Bytes, and their position on a disk.
+pub type DiskBlock = (u64, Vec<u8>);
+
 /// A disk, or in tests a file, that an image is written to.
 #[derive(Debug)]
 pub struct Target {
@@ -533,6 +536,62 @@ impl Target {
     /// Fills `bytes` from `at`.
     pub(super) fn read(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
         self.file.read_exact_at(bytes, at)
+    }
+
+    /// Writes `blocks`, the bytes by their position, in order, to the medium; with `verify` they are read back.
+    pub fn change(&self, blocks: &[DiskBlock], verify: bool) -> io::Result<()> {
+        let mut buffer = Buffer::new();
+        let windows = || self.windows(blocks);
+        for (range, blocks) in windows() {
+            let bytes = self.fill(&mut buffer, &range)?;
+            for (at, block) in blocks {
+                let from = to_usize(at.saturating_sub(range.start));
+                let part = bytes.get_mut(from..from.saturating_add(block.len()));
+                part.ok_or(io::ErrorKind::InvalidInput)?
+                    .copy_from_slice(block);
+            }
+            self.write(bytes, range.start)?;
+        }
+        self.sync()?;
+        self.drop_cache()?;
+        for (range, blocks) in windows().into_iter().filter(|_| verify) {
+            let bytes = self.fill(&mut buffer, &range)?;
+            for (at, block) in blocks {
+                let from = to_usize(at.saturating_sub(range.start));
+                if bytes.get(from..from.saturating_add(block.len())) != Some(block) {
+                    return Err(io::Error::other(format!(
+                        "byte {at} reads back differently"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fill<'a>(&self, buffer: &'a mut Buffer, range: &Range<u64>) -> io::Result<&'a mut [u8]> {
+        let bytes = buffer.resize(to_usize(range.end.saturating_sub(range.start)));
+        self.read(bytes, range.start)?;
+        Ok(bytes)
+    }
+
+    /// Aligned ranges, of at most a buffer's length, with the blocks that are in each.
+    fn windows<'a>(&self, blocks: &'a [DiskBlock]) -> Vec<(Range<u64>, &'a [DiskBlock])> {
+        let mut windows = Vec::new();
+        let mut rest = blocks;
+        while let Some((first, _)) = rest.first() {
+            let mut range = first / ALIGN * ALIGN..*first;
+            let limit = range.start.saturating_add(BUFFER_BYTES as u64);
+            let taken = rest.iter().take_while(|(at, block)| {
+                let end = self.whole_blocks(at.saturating_add(block.len() as u64));
+                let fits = *at <= range.end && end <= limit;
+                range.end = if fits { end } else { range.end };
+                fits
+            });
+            let (blocks, after) = rest.split_at(taken.count().max(1));
+            windows.push((range, blocks));
+            rest = after;
+        }
+        windows
     }
 
     /// Asks the disk to set `len` bytes from `at` to zero; `false` when it cannot without writing zeros.
@@ -596,13 +655,16 @@ pub enum WriteState {
     NotVerified,
     /// All of the image was written, and it reads back differently.
     Different,
+    /// The image, without the changes that were to be made to it.
+    Unchanged,
 }
 
-const STATES: [WriteState; 4] = [
+const STATES: [WriteState; 5] = [
     WriteState::Untouched,
     WriteState::HalfWritten,
     WriteState::NotVerified,
     WriteState::Different,
+    WriteState::Unchanged,
 ];
 
 /// The state of the card, shared between the thread that writes and the one that waits for it.
@@ -646,6 +708,10 @@ impl SharedWriteState {
             WriteState::Different => (
                 "the card is written, but does not hold the image",
                 Some("a card that returns other data is worn out or reports a false size"),
+            ),
+            WriteState::Unchanged => (
+                "the card has the image, but not the files that were to be put onto it",
+                Some("flash it again"),
             ),
         };
         let failure = failure.context(format!("{operation} ({text})"));

@@ -2,10 +2,11 @@ use super::*;
 use crate::oci::ExtraFileContent;
 
 type Make = fn(Architecture, Option<&Path>) -> Result<Definition, Failure>;
-const ALL: [Make; 3] = [
+const ALL: [Make; 4] = [
     Definition::registrar,
     Definition::builder,
     Definition::emulator,
+    Definition::card,
 ];
 
 #[test]

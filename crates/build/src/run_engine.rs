@@ -1,6 +1,6 @@
-//! What a boot in an engine needs: the emulator's image there, and a run lock.
+//! What a command that is no build needs in an engine: a container image of ours there, and a run lock.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::clients;
 use crate::container_images::provide_ours;
@@ -9,27 +9,43 @@ use crate::run_lock::{RunLock, RunLocks};
 use crate::sweep::Sweep;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;
+use sdbuild_core::system::Architecture;
 use sdbuild_engine::oci::Definition;
 use sdbuild_engine::{Endpoint, Engine, RunId};
 
-/// An engine that can boot an image. While this value lives no other run removes what the boot creates there.
+/// An engine with a container image of ours. While this value lives no other run removes what the run creates there.
 #[derive(Debug)]
-pub struct BootEngine {
+pub struct RunEngine {
     /// The engine.
     pub engine: Engine,
-    /// The run that boots.
+    /// The run.
     pub run: RunId,
-    /// Reference of the emulator's container image, which the engine holds.
+    /// Reference of the container image, which the engine holds.
     pub image: String,
     run_lock: Option<RunLock>,
 }
 
-impl BootEngine {
-    /// Connects, removes what stale runs left on the engine, and fetches, assembles and loads the emulator's
-    /// image where the engine lacks it. With `needs_port`, an engine on another machine is refused.
-    pub async fn prepare(
+impl RunEngine {
+    /// An engine that can boot an image. With `needs_port`, an engine on another machine is refused.
+    pub async fn to_boot(
         settings: &Common,
         needs_port: bool,
+        context: &Context,
+    ) -> Result<Self, Failure> {
+        Self::prepare(settings, needs_port, Definition::emulator, context).await
+    }
+
+    /// An engine that can put files into file systems.
+    pub async fn to_put(settings: &Common, context: &Context) -> Result<Self, Failure> {
+        Self::prepare(settings, false, Definition::card, context).await
+    }
+
+    /// Connects, removes what stale runs left on the engine, and fetches, assembles and loads the image that `define` gives where the
+    /// engine lacks it.
+    async fn prepare(
+        settings: &Common,
+        needs_port: bool,
+        define: fn(Architecture, Option<&Path>) -> Result<Definition, Failure>,
         context: &Context,
     ) -> Result<Self, Failure> {
         let engine = clients::connect(settings, &context.cancel).await?;
@@ -47,7 +63,7 @@ impl BootEngine {
         let image = async {
             // A boot that was killed while it copied left a container as large as the unpacked image.
             sweep.clear(None, context).await?;
-            provide_ours(&engine, settings, Definition::emulator, context).await
+            provide_ours(&engine, settings, define, context).await
         };
         match image.await {
             Ok(image) => Ok(Self {
@@ -70,16 +86,15 @@ impl BootEngine {
         (self.engine.is_on_this_kernel() && dir.is_absolute()).then_some(dir)
     }
 
-    /// Ends the run with the boot's `outcome`. When the boot left something behind, the run counts as stale,
-    /// so that the next run removes it.
-    pub fn booted<T>(mut self, outcome: &Result<T, Failure>) {
+    /// Ends the run with its `outcome`. When it left something behind, the run counts as stale, so that the next run removes it.
+    pub fn ended<T>(mut self, outcome: &Result<T, Failure>) {
         if let Some(run_lock) = self.run_lock.take() {
             run_lock.end(outcome);
         }
     }
 }
 
-impl Drop for BootEngine {
+impl Drop for RunEngine {
     fn drop(&mut self) {
         if let Some(run_lock) = self.run_lock.take() {
             run_lock.release();

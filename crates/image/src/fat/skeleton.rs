@@ -1,0 +1,50 @@
+//! What `mtools` read of a FAT file system to put files into it.
+
+use std::iter;
+use std::ops::Range;
+
+use super::{EntryWidth, Fat};
+use crate::error::Error;
+use crate::files::Room;
+
+impl Fat {
+    /// The ranges of the section that are read to make or to replace what is at `paths`, and the clusters that can be given to it: where
+    /// new content has zeros, what they hold must be known.
+    pub(crate) fn ranges(&self, paths: &[String]) -> Result<Vec<Range<u64>>, Error> {
+        let mut ranges: Vec<_> = iter::once(0..self.data).collect();
+        let mut add = |position: u64| {
+            ranges.push(position..position.saturating_add(self.cluster));
+            Ok(true)
+        };
+        for path in paths {
+            let entry = match self.resolve(path) {
+                Err(Error::Refused(_)) => continue,
+                entry => entry?,
+            };
+            let is_root = entry.is_dir() && entry.cluster == 0;
+            let first = if is_root && self.width == EntryWidth::ThirtyTwo {
+                self.root_cluster
+            } else {
+                entry.cluster
+            };
+            // An empty file has no clusters, and the root of a small FAT is before them.
+            if first != 0 {
+                self.chain(first, u64::MAX, &mut add)?;
+            }
+        }
+        let mut free = Vec::new();
+        self.each_free(&mut |cluster| free.push(cluster))?;
+        for cluster in free {
+            add(self.cluster_position(cluster)?)?;
+        }
+        Ok(ranges)
+    }
+
+    pub(crate) fn room(&self) -> Result<Room, Error> {
+        Ok(Room {
+            unit: self.cluster,
+            units: self.free()?,
+            files: None,
+        })
+    }
+}

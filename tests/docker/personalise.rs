@@ -1,0 +1,209 @@
+//! `sdbuild personalise` and `flash --put`: files get onto a card without mounting, the board is known by the host key that was put there,
+//! and a secret is nowhere else.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use sdbuild_core::hash::Sha256Hash;
+
+use crate::support::*;
+
+/// The offset of the root file system in the miniature image, in the syntax of the programs of e2fsprogs.
+const ROOT: &str = "?offset=39845888";
+const SECRET: &str = "only-the-card-may-have-this";
+/// How long a virtual machine takes until its SSH server answers.
+const BOOT_LIMIT: Duration = Duration::from_mins(3);
+
+/// Builds the example's image without a host name; returns its path and the private key that it accepts.
+fn image(user: &TestUser) -> (PathBuf, PathBuf) {
+    let (private, public) = key(user);
+    let named = example(&public);
+    let nameless =
+        named.replace("networking.hostName = \"nixos-sd\"", "networking.hostName = \"\"");
+    assert!(nameless != named);
+    user.write("sd-card.nix", &nameless);
+    user.write("secret", SECRET);
+    user.write("config.txt", "gpu_mem=16\n");
+    (run(&mut user.build(&[])).assert_exit_code(0).image(), private)
+}
+
+fn hash(path: &Path) -> Sha256Hash {
+    Sha256Hash::of(&fs::read(path).unwrap())
+}
+
+/// Asserts that the root file system of the image or disk at `path` is sound.
+fn assert_sound(path: &Path) {
+    let mut check = Command::new("/usr/sbin/e2fsck");
+    let outcome = run(check.arg("-fn").arg(format!("{}{ROOT}", path.display())));
+    assert_eq!(outcome.code, Some(0), "{}{}", outcome.stdout, outcome.stderr);
+}
+
+/// Asserts that no file of the user but those in `with` has the secret.
+fn assert_secret_is_only_in(user: &TestUser, with: &[&Path]) {
+    let mut search = Command::new("grep");
+    search.args(["-rlaF", SECRET]).arg(user.home.path()).arg(user.state.path());
+    let found = run(&mut search).stdout;
+    for line in found.lines() {
+        assert!(with.contains(&Path::new(line)), "{line}");
+    }
+}
+
+/// `sdbuild personalise` of `image` to `copy` with the host name `name`, the host key `key`, a secret and a file for the firmware.
+fn personalise(user: &TestUser, image: &Path, copy: &Path, name: &str, key: &str) -> Command {
+    let [image, copy] = [image, copy].map(|path| path.to_str().unwrap());
+    let words = ["personalise", image, "-o", copy, "--hostname", name, "--host-key", key];
+    let put =
+        ["--put", "secret:/var/lib/secret:0600", "--put", "config.txt:/boot/firmware/own.txt"];
+    user.sdbuild(&[&words[..], &put].concat())
+}
+
+#[test]
+fn each_card_of_an_image_is_known_by_its_own_host_key_and_name() {
+    needs!(engine_ready(), boot_available());
+    let user = TestUser::new().with_own_cache();
+    let runs = user.track_runs();
+    let (image, login) = image(&user);
+    let before = hash(&image);
+    let host_key = user.home.path().join("host-key");
+    fs::create_dir(&host_key).unwrap();
+    let (host_key, public) = key_in(&host_key);
+    let [kitchen, barn] = ["kitchen", "barn"].map(|name| user.out().join(format!("{name}.img")));
+
+    let given = host_key.to_str().unwrap();
+    let mut command = personalise(&user, &image, &kitchen, "kitchen", given);
+    let verbose = run(command.arg("-vv")).assert_exit_code(0);
+    let mut command = personalise(&user, &image, &barn, "barn", "generate");
+    let events = run(command.arg("--json-events")).assert_exit_code(0);
+    for (told, copy) in [(&verbose, &kitchen), (&events, &barn)] {
+        assert_eq!(&told.image(), copy);
+        let told = [&*told.stderr, &told.stdout].concat();
+        assert!(!told.contains(SECRET) && !told.contains("PRIVATE"), "{told}");
+        assert_sound(copy);
+        assert_eq!(manifest(copy)["put"].as_array().unwrap().len(), 5);
+        run(&mut user.sdbuild(&["inspect", copy.to_str().unwrap()])).assert_exit_code(0);
+    }
+    runs.assert_nothing_left();
+    assert_eq!(hash(&image), before);
+    assert_secret_is_only_in(&user, &[&user.home.path().join("secret"), &kitchen, &barn]);
+    let cat = |copy: &Path, path: &str| {
+        run(&mut user.sdbuild(&["inspect", copy.to_str().unwrap(), "cat", path])).stdout
+    };
+    assert_eq!(cat(&kitchen, "1:/own.txt"), "gpu_mem=16\n");
+    assert_eq!(cat(&barn, "/etc/hostname"), "barn\n");
+    let made = cat(&barn, "/etc/ssh/ssh_host_ed25519_key.pub");
+    assert!(made != cat(&kitchen, "/etc/ssh/ssh_host_ed25519_key.pub"));
+    let known_hosts = fs::read_to_string(format!("{}.known_hosts", barn.display())).unwrap();
+    assert_eq!(known_hosts, format!("barn,barn.local {made}"));
+
+    let known = user.write("known", &format!("* {public}\n"));
+    let other = user.write("other", &format!("* {made}"));
+    let shown = logged_in_to(&user, &kitchen, &login, &known, &other);
+    assert_eq!(shown.trim(), format!("kitchen {SECRET} 600 0"));
+}
+
+/// Boots `image` and logs in with the key `login`, when its host key is in the file `known`, and not when that of `other` is expected;
+/// returns the host name, and the secret with its mode and owner.
+fn logged_in_to(user: &TestUser, image: &Path, login: &Path, known: &Path, other: &Path) -> String {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let words = ["boot", image.to_str().unwrap(), "--port", &port];
+    let booting = Running::start(&mut user.sdbuild(&words));
+    let ssh = |known: &Path| {
+        let known = format!("UserKnownHostsFile=\"{}\"", known.display());
+        let mut ssh = Command::new("ssh");
+        ssh.args(["-F", "none", "-p", &port, "-o", &known, "-o", "StrictHostKeyChecking=yes"]);
+        ssh.args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-i"]).arg(login);
+        let look = "echo $(hostname) $(cat /var/lib/secret; stat -c ' %a %u' /var/lib/secret)";
+        run(ssh.args(["root@127.0.0.1", look]).stdin(Stdio::null()))
+    };
+    let start = Instant::now();
+    let shown = loop {
+        let outcome = ssh(known);
+        if outcome.code == Some(0) {
+            break outcome.stdout;
+        }
+        assert!(!outcome.stderr.contains("verification failed"), "{}", outcome.stderr);
+        assert!(start.elapsed() < BOOT_LIMIT && !booting.is_ended(), "{}", outcome.stderr);
+        std::thread::sleep(Duration::from_millis(500));
+    };
+    ssh(other).assert_exit_code(255).assert_stderr_contains(&["verification failed"]);
+    booting.signal(Signal::SIGTERM);
+    booting.finish();
+    shown
+}
+
+#[test]
+fn what_ends_early_leaves_no_image_and_no_secret() {
+    needs!(engine_ready(), root_available());
+    let user = TestUser::new().with_own_cache();
+    let runs = user.track_runs();
+    let (image, _) = image(&user);
+    let (names, before) = (user.outputs(), hash(&image));
+    let disk = SmallDisk::mount(&user.home.path().join("disk"), "16m");
+    let full = disk.path().join("new.img");
+    let told = run(&mut personalise(&user, &image, &full, "barn", "generate"));
+    told.assert_exit_code(3).assert_stderr_contains(&["No space left"]);
+    assert_eq!(file_names(disk.path()), [""; 0]);
+    runs.assert_no_objects();
+
+    let copy = user.out().join("new.img");
+    let mut running = Running::start(&mut personalise(&user, &image, &copy, "barn", "generate"));
+    running.wait_until("the container", || runs.containers_of("card").len() == 1);
+    running.signal(Signal::SIGSTOP);
+    let container = runs.container("card");
+    let described = docker(&["inspect", &container]);
+    assert!(described.contains(&container) && !described.contains(SECRET), "{described}");
+    let log = ["inspect", "--format", "{{.HostConfig.LogConfig.Type}}", &container];
+    assert_eq!(docker(&log).trim(), "none");
+    running.signal(Signal::SIGKILL);
+    assert_eq!(running.finish().signal, Some(9));
+    assert_eq!(user.outputs(), names);
+    // It removes what the killed one left.
+    run(&mut personalise(&user, &image, &copy, "barn", "generate")).assert_exit_code(0);
+    runs.assert_nothing_left();
+    assert_eq!(hash(&image), before);
+    assert_secret_is_only_in(&user, &[&user.home.path().join("secret"), &copy]);
+}
+
+#[test]
+fn what_would_not_stay_is_refused_before_an_engine_is_asked() {
+    needs!(engine_ready());
+    let user = TestUser::new();
+    let (image, _) = image(&user);
+    let names = user.outputs();
+    let user = user.with("DOCKER_HOST", "unix:///nowhere");
+    let refused = |put: &str| {
+        let words = ["personalise", image.to_str().unwrap(), "-o", "out/new.img", "--put", put];
+        run(&mut user.sdbuild(&words)).assert_exit_code(2)
+    };
+    refused("secret:/etc/ssh/authorized_keys.d/root").assert_stderr_contains(&["environment.etc"]);
+    refused("secret:/nix/store/x").assert_stderr_contains(&["/nix/store"]);
+    assert_eq!(user.outputs(), names);
+}
+
+#[test]
+fn files_are_put_onto_a_card_that_was_written() {
+    needs!(engine_ready(), nix::unistd::geteuid().is_root());
+    let user = TestUser::new().with_own_cache();
+    let runs = user.track_runs();
+    let (image, _) = image(&user);
+    let card = user.home.path().join("card");
+    fs::File::create(&card).unwrap().set_len(2 * fs::metadata(&image).unwrap().len()).unwrap();
+    let mut losetup = Command::new("losetup");
+    let node = run(losetup.args(["--find", "--show"]).arg(&card)).assert_exit_code(0).stdout;
+    let node = node.trim();
+    let words = ["flash", image.to_str().unwrap(), node, "--allow-fixed", "--yes"];
+    let put = ["--put", "secret:/var/lib/secret:0600:1000:100"];
+    let told = run(&mut user.sdbuild(&[&words[..], &put].concat()));
+    run(Command::new("losetup").args(["--detach", node]));
+    let told = told.assert_exit_code(0);
+    assert!(!told.stderr.contains(SECRET), "{}", told.stderr);
+    runs.assert_nothing_left();
+    assert_sound(&card);
+    let cat = ["inspect", card.to_str().unwrap(), "cat", "/var/lib/secret"];
+    assert_eq!(run(&mut user.sdbuild(&cat)).stdout, SECRET);
+    assert_secret_is_only_in(&user, &[&user.home.path().join("secret"), &card]);
+}
