@@ -301,6 +301,10 @@ pub struct Flash {
     /// What is put onto the card.
     #[command(flatten)]
     pub put: PutArgs,
+
+    /// Write a card for each of these boards, one after the other, with what boards.toml lists for it (comma-separated)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = put::PUT, hide_short_help = true)]
+    pub each: Vec<String>,
 }
 
 /// The hidden command `exec-with-parent`.

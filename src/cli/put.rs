@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use serde::Deserialize;
 
 /// The heading of these flags.
-const PUT: &str = "Files on the card";
+pub(super) const PUT: &str = "Files on the card";
 
 /// `sdbuild personalise`.
 #[derive(Debug, Args)]
@@ -43,6 +44,10 @@ pub struct PutArgs {
     /// Private SSH host key of the board, or `generate` for a new one
     #[arg(long, value_name = "FILE|generate", help_heading = PUT)]
     pub host_key: Option<PathBuf>,
+
+    /// The name of the board, if it is one of several.
+    #[arg(skip)]
+    pub board: Option<String>,
 }
 
 impl PutArgs {
@@ -54,7 +59,8 @@ impl PutArgs {
 }
 
 /// A value of `--put`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct PutFile {
     /// The file or directory here; `-` for standard input.
     pub from: PathBuf,
@@ -64,6 +70,14 @@ pub struct PutFile {
     pub mode: Option<u32>,
     /// The numbers of user and group.
     pub owner: (u32, u32),
+}
+
+impl TryFrom<String> for PutFile {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
 }
 
 impl FromStr for PutFile {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::cli;
 use crate::commands::Session;
 use crate::commands::confirm::agree;
+use crate::commands::flash_each;
 use crate::commands::newest_image::named_or_newest_for_card;
 use crate::commands::put_files::{PutFiles, names_of};
 use crate::settings::common_of_boot;
@@ -60,7 +61,23 @@ pub async fn run(args: &cli::Flash, session: Session<'_>) -> Result<(), Failure>
         let source = source.map_err(|failure| failure.context(&operation))?;
         return list(&source, ui, context);
     };
-    let operation = format!("{operation} to {}", device.display());
+    if !args.each.is_empty() {
+        return flash_each::write_each(&image, device, args, session).await;
+    }
+    let done = Box::pin(write(&image, device, args, &args.put, session)).await?;
+    context.events.notice(done);
+    Ok(())
+}
+
+/// Writes `image` to `device` with the files of `put`; returns what the disk is then.
+pub(super) async fn write(
+    image: &Path,
+    device: &Path,
+    args: &cli::Flash,
+    put: &cli::PutArgs,
+    session: Session<'_>,
+) -> Result<String, Failure> {
+    let operation = format!("flash {} to {}", image.display(), device.display());
     let words = std::env::args_os().skip(1);
     let request = FlashRequest {
         device: device.to_owned(),
@@ -74,24 +91,22 @@ pub async fn run(args: &cli::Flash, session: Session<'_>) -> Result<(), Failure>
     };
     let state = SharedWriteState::new();
     let flashed = async {
-        let put = PutOnto::prepare(&args.put, &image, session).await?;
-        flash_disk(image, request, args.yes, &state, put, session).await
+        let put = PutOnto::prepare(put, image, session).await?;
+        flash_disk(image.to_owned(), request, args.yes, &state, put, session).await
     };
     let (node, host_key) = Box::pin(flashed)
         .await
         .map_err(|failure| state.add_to(failure, &operation))?;
     if let Some(key) = host_key {
-        context
-            .events
-            .notice(format!("the card's host key, for known_hosts: {key}"));
+        let text = format!("the card's host key, for known_hosts: {key}");
+        session.context.events.notice(text);
     }
     let done = if args.no_verify {
         "written"
     } else {
         "written and verified: you can take the card out"
     };
-    context.events.notice(format!("{node} is {done}"));
-    Ok(())
+    Ok(format!("{node} is {done}"))
 }
 
 /// The image and the disk that are named: a disk alone leaves the image to be the newest one.
@@ -105,7 +120,8 @@ fn image_and_disk(args: &cli::Flash) -> Result<(Option<&Path>, Option<&Path>), F
                 || args.allow_fixed
                 || args.no_verify
                 || args.raw
-                || !args.put.is_empty() =>
+                || !args.put.is_empty()
+                || !args.each.is_empty() =>
         {
             let text = "no disk to write to is named, such as /dev/sdX";
             Err(Failure::usage(text).hint("`sdbuild flash` lists the disks"))
@@ -117,7 +133,8 @@ fn image_and_disk(args: &cli::Flash) -> Result<(Option<&Path>, Option<&Path>), F
 /// What is put onto the card after the image, and the engine that does it.
 struct PutOnto {
     files: PutFiles,
-    hostname: Option<String>,
+    /// The board's name in `known_hosts`, if it is known.
+    name: Option<String>,
     engine: RunEngine,
 }
 
@@ -130,7 +147,7 @@ impl PutOnto {
     ) -> Result<Option<Self>, Failure> {
         let Session { env, context, .. } = session;
         let (args, image) = (args.clone(), image.to_owned());
-        let hostname = args.hostname.clone();
+        let name = args.hostname.clone().or_else(|| args.board.clone());
         let read = move |context: &Context| {
             let files = PutFiles::read(&args)?;
             if !files.puts.is_empty() {
@@ -145,7 +162,7 @@ impl PutOnto {
         let engine = RunEngine::to_put(&common_of_boot(env)?, context).await?;
         Ok(Some(Self {
             files,
-            hostname,
+            name,
             engine,
         }))
     }
@@ -197,7 +214,7 @@ async fn flash_disk(
     session: Session<'_>,
 ) -> Result<(String, Option<String>), Failure> {
     let Session { context, .. } = session;
-    let names = names_of(&image, put.as_ref().and_then(|put| put.hostname.as_deref()));
+    let names = names_of(&image, put.as_ref().and_then(|put| put.name.as_deref()));
     let prepare = move |context: &Context| {
         let prepared = flash::prepare(FlashSource::open(&image)?, request, context)?;
         let lost = prepared.lost(context);

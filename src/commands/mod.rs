@@ -23,6 +23,7 @@ pub mod flash;
 #[cfg(not(target_os = "linux"))]
 #[path = "flash_elsewhere.rs"]
 pub mod flash;
+mod flash_each;
 pub mod formats;
 pub mod init;
 pub mod inspect;

@@ -185,6 +185,17 @@ impl Table {
         self.0.push(Row { name, took, done });
     }
 
+    /// Whether it has a row.
+    pub(super) fn is_begun(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// The names of those that failed.
+    pub(super) fn failed(&self) -> Vec<&str> {
+        let failed = self.0.iter().filter(|row| row.done.is_err());
+        failed.map(|row| row.name.as_str()).collect()
+    }
+
     /// A line for each.
     pub(super) fn lines(&self) -> Vec<String> {
         let widths = self.0.iter().map(|row| row.name.chars().count());

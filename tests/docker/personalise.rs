@@ -1,6 +1,7 @@
 //! `sdbuild personalise` and `flash --put`: files get onto a card without mounting, the board is known by the host key that was put there,
 //! and a secret is nowhere else.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -206,4 +207,114 @@ fn files_are_put_onto_a_card_that_was_written() {
     let cat = ["inspect", card.to_str().unwrap(), "cat", "/var/lib/secret"];
     assert_eq!(run(&mut user.sdbuild(&cat)).stdout, SECRET);
     assert_secret_is_only_in(&user, &[&user.home.path().join("secret"), &card]);
+}
+
+const BOARDS: [&str; 3] = ["kitchen", "barn", "shed"];
+
+/// A loop device as the reader of cards, which are files.
+struct Reader(String);
+
+impl Reader {
+    fn with(card: &Path) -> Self {
+        Self(losetup(&["--find", "--show"], Some(card)))
+    }
+
+    fn insert(&self, card: &Path) {
+        losetup(&["--detach", &self.0], None);
+        losetup(&[&self.0], Some(card));
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        losetup(&["--detach", &self.0], None);
+    }
+}
+
+fn losetup(words: &[&str], card: Option<&Path>) -> String {
+    let mut losetup = Command::new("losetup");
+    run(losetup.args(words).args(card)).assert_exit_code(0).stdout.trim().to_owned()
+}
+
+/// Writes the list of the boards with a secret of each, and makes empty cards.
+fn cards_of_boards(user: &TestUser, image: &Path) -> [PathBuf; 3] {
+    let list = BOARDS.map(|name| {
+        user.write(&format!("wifi-{name}"), &format!("{SECRET}-{name}"));
+        let put = format!("put = [\"wifi-{name}:/etc/wifi:0600\"]");
+        format!("[{name}]\nhostname = \"{name}\"\nhost-key = \"generate\"\n{put}\n")
+    });
+    user.write("boards.toml", &list.concat());
+    let size = fs::metadata(image).unwrap().len();
+    BOARDS.map(|name| {
+        let card = user.home.path().join(format!("{name}.card"));
+        fs::File::create(&card).unwrap().set_len(2 * size).unwrap();
+        card
+    })
+}
+
+/// Answers the questions of `screen` until it ends: the second card is inserted late, and not written.
+fn write_first_and_third(screen: &mut Screen, reader: &Reader, cards: &[PathBuf]) {
+    let asks = |screen: &Screen, times: usize| {
+        let question = "Write the image to it?";
+        screen.wait_until(question, |text| text.matches(question).count() == times);
+    };
+    asks(screen, 1);
+    screen.type_keys("y\n");
+    screen.wait_for("Insert the card of barn");
+    screen.type_keys("y\n");
+    screen.wait_for("still has the card of kitchen");
+    reader.insert(&cards[1]);
+    screen.type_keys("y\n");
+    asks(screen, 2);
+    screen.type_keys("n\n");
+    screen.wait_for("Insert the card of shed");
+    reader.insert(&cards[2]);
+    screen.type_keys("y\n");
+    asks(screen, 3);
+    screen.type_keys("y\n");
+    assert_eq!(screen.wait().code(), Some(2));
+}
+
+#[test]
+fn one_image_becomes_the_cards_of_several_boards() {
+    needs!(engine_ready(), nix::unistd::geteuid().is_root());
+    let user = TestUser::new().with_own_cache();
+    let runs = user.track_runs();
+    let (image, _) = image(&user);
+    let before = hash(&image);
+    let cards = cards_of_boards(&user, &image);
+    let reader = Reader::with(&cards[0]);
+    let words = ["flash", image.to_str().unwrap(), &reader.0, "--allow-fixed", "--each"];
+    let names = BOARDS.join(",");
+    let all = user.sdbuild(&[&words[..], &[&*names]].concat());
+    let mut screen = Screen::start(&all, (160, 200));
+    write_first_and_third(&mut screen, &reader, &cards);
+    let seen = String::from_utf8_lossy(&screen.all()).into_owned();
+    assert!(seen.contains("--each barn") && !seen.contains(SECRET), "{seen}");
+
+    reader.insert(&cards[1]);
+    let barn = run(&mut user.sdbuild(&[&words[..], &["barn", "--yes"]].concat()));
+    drop(reader);
+    let told = [&*seen, &barn.assert_exit_code(0).stderr].concat();
+    assert!(!told.contains(SECRET), "{told}");
+    runs.assert_nothing_left();
+    assert_eq!(hash(&image), before);
+    let mut keys = BTreeSet::new();
+    for (name, card) in BOARDS.iter().zip(&cards) {
+        assert_sound(card);
+        let cat = |path: &str| {
+            run(&mut user.sdbuild(&["inspect", card.to_str().unwrap(), "cat", path])).stdout
+        };
+        assert_eq!(cat("/etc/hostname"), format!("{name}\n"));
+        assert_eq!(cat("/etc/wifi"), format!("{SECRET}-{name}"));
+        let key = cat("/etc/ssh/ssh_host_ed25519_key.pub");
+        assert!(told.contains(&format!("{name},{name}.local {}", key.trim())), "{name}: {key}");
+        keys.insert(key);
+    }
+    assert_eq!(keys.len(), 3);
+    let secrets = BOARDS.map(|name| user.home.path().join(format!("wifi-{name}")));
+    let secret = user.home.path().join("secret");
+    let with = cards.iter().chain(&secrets).chain([&secret]);
+    let with: Vec<&Path> = with.map(PathBuf::as_path).collect();
+    assert_secret_is_only_in(&user, &with);
 }
