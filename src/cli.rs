@@ -302,7 +302,7 @@ pub struct Flash {
     #[command(flatten)]
     pub put: PutArgs,
 
-    /// Write a card for each of these boards, one after the other, with what boards.toml lists for it (comma-separated)
+    /// Write a card for each of these boards, one after the other, with what boards.toml lists for it (repeatable)
     #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = put::PUT, hide_short_help = true)]
     pub each: Vec<String>,
 }
