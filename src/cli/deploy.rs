@@ -57,6 +57,12 @@ pub struct Deploy {
     #[arg(long, requires = "boot")]
     pub reboot: bool,
 
+    /// Replace the files of the firmware partition that differ, such as U-Boot and device trees
+    ///
+    /// When the board runs the new system, or before it is restarted.
+    #[arg(long, conflicts_with_all = ["test", "list", "rollback", "collect"], hide_short_help = true)]
+    pub firmware: bool,
+
     /// List the systems that the board has
     #[arg(long, conflicts_with_all = ["boot", "test", "dry_run"])]
     pub list: bool,
