@@ -214,12 +214,16 @@ pub enum Command {
 /// `sdbuild build`.
 #[derive(Debug, Default, Args)]
 pub struct Build {
-    /// Configuration: file, directory or flake (.#pi) [default: the one here]
+    /// Configurations: files, directories, flakes [default: the one here]
     ///
-    /// The one here is the flake that sdbuild.toml names, otherwise sd-card.nix, otherwise flake.nix. A directory must have an
-    /// sd-card.nix or a flake.nix. PATH cannot be combined with --config or --flake.
+    /// Such as pi/sd-card.nix, pi or .#pi. The one here is the flake that sdbuild.toml names, otherwise sd-card.nix, otherwise flake.nix. A directory must have an
+    /// sd-card.nix or a flake.nix. PATH cannot be combined with --config or --flake. Of several, one that fails does not stop the others.
     #[arg(value_name = "PATH", conflicts_with_all = ["config", "flake"])]
-    path: Option<PathBuf>,
+    path: Vec<PathBuf>,
+
+    /// Every configuration of the flake for which there is an image
+    #[arg(long, hide_short_help = true)]
+    pub all: bool,
 
     #[command(flatten)]
     args: BuildArgs,
@@ -236,17 +240,19 @@ pub struct Build {
 }
 
 impl Build {
-    /// The argument without a flag: mostly a configuration.
-    pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+    /// The arguments without a flag: mostly configurations.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.path
     }
 
-    /// The configuration and the settings, wherever the configuration was named.
-    pub fn args(&self) -> BuildArgs {
-        BuildArgs {
-            config: self.args.config.or_path(self.path.as_deref()),
+    /// Each configuration with the settings, wherever it was named.
+    pub fn each(&self) -> Vec<BuildArgs> {
+        let each = self.args.config.each(&self.path).into_iter();
+        each.map(|config| BuildArgs {
+            config,
             ..self.args.clone()
-        }
+        })
+        .collect()
     }
 }
 

@@ -47,11 +47,15 @@ impl NixpkgsArgs {
 /// `sdbuild check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Configuration to check: a file, a directory, or a flake such as .#pi [default: the one here]
+    /// Configurations to check: files, directories, or flakes such as .#pi [default: the one here]
     ///
     /// The one here is the flake that sdbuild.toml names, otherwise sd-card.nix, otherwise flake.nix. A directory must have an sd-card.nix or a flake.nix. PATH cannot be combined with --config or --flake.
     #[arg(value_name = "PATH", conflicts_with_all = ["config", "flake"])]
-    path: Option<PathBuf>,
+    path: Vec<PathBuf>,
+
+    /// Every configuration of the flake for which there is an image
+    #[arg(long, hide_short_help = true)]
+    pub all: bool,
 
     /// The configuration.
     #[command(flatten)]
@@ -80,17 +84,19 @@ pub struct Check {
 }
 
 impl Check {
-    /// The build of the same configuration.
-    pub fn build(&self) -> BuildArgs {
-        BuildArgs {
-            config: self.config.or_path(self.path.as_deref()),
+    /// The build of each configuration.
+    pub fn each(&self) -> Vec<BuildArgs> {
+        let each = self.config.each(&self.path).into_iter();
+        each.map(|config| BuildArgs {
+            config,
             options: Options {
                 board: self.board,
                 format: self.format.clone(),
                 ..self.nixpkgs.options()
             },
             ..BuildArgs::default()
-        }
+        })
+        .collect()
     }
 }
 

@@ -179,7 +179,7 @@ mod tests {
         let cli::Command::Build(build) = parsed(&words) else {
             panic!("another command");
         };
-        let args = build.args();
+        let args = build.each().remove(0);
         let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         assert_eq!(shown(&args.config.ssh_key).unwrap(), "/home/me/a.pub");
         assert_eq!(shown(&args.login_key).unwrap(), "./~/a");

@@ -49,6 +49,7 @@ fn every_flag_of_build_is_a_setting_or_named_here() {
     };
     // Which file is read, what is printed, and what changes the image for this run only.
     let others = [
+        "all",
         "config",
         "dry-run",
         "flake",

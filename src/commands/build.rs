@@ -1,19 +1,24 @@
 //! `sdbuild build`: plans and runs a build, and boots the image if a boot test is requested.
 
+use std::cell::OnceCell;
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+use serde_json::json;
 
 use crate::cli;
 use crate::commands::Session;
 use crate::commands::boot::{BootPlan, PreparedBoot};
 use crate::commands::confirm::{agree, confirm};
 use crate::commands::flake_caches::asking;
+use crate::commands::json_output::{VERSION, print_json};
 use crate::commands::newest_image::is_newest_in_its_directory;
-use crate::commands::{board_check, cloud, dry_run, shell};
+use crate::commands::several::One;
+use crate::commands::{board_check, cloud, dry_run, several, shell};
 use crate::settings;
 use crate::settings::BuildArgs;
 use crate::ui;
-use crate::ui::Ui;
+use crate::ui::{Ui, failure_fields};
 use sdbuild_boot::{BootMethod, Reached};
 use sdbuild_build::output::{Image, older_images};
 use sdbuild_build::{BuildRequest, Outcome};
@@ -28,18 +33,44 @@ use sdbuild_image::image_format::{ImageFormat, Maker};
 
 /// Builds the image and writes its path, or its manifest, to standard output.
 pub async fn run(args: &cli::Build, session: Session<'_>) -> Result<(), Failure> {
-    let Session { env, ui, context } = session;
-    let build_args = args.args();
-    let mut settings = settings::Build::resolve(&build_args, env)?;
+    let one = async |one: One| {
+        let name = one.name.clone();
+        let done = Box::pin(run_one(one, args, session)).await;
+        // Of several, each has an object.
+        if let (Err(failure), Some(name), true) = (&done, name, args.json) {
+            let errors = failure_fields(failure);
+            let object = json!({ "version": VERSION, "configuration": name, "errors": errors });
+            print_json(&object, session.ui).ok();
+        }
+        done
+    };
+    let all = Box::pin(several::chosen(args.each(), args.all, session)).await?;
+    Box::pin(several::run(all, args.all, session, one)).await
+}
+
+/// The same for one configuration; the image as messages name it.
+async fn run_one(one: One, args: &cli::Build, session: Session<'_>) -> Result<String, Failure> {
+    let Session { ui, context, .. } = session;
+    if one.settings.dry_run.is_some() && !args.json {
+        one.head(ui)?;
+    }
+    let One {
+        args: build_args,
+        mut settings,
+        ..
+    } = one;
     settings.accepts_price = args.yes;
     let is_rented = settings.on.is_rented();
     if let Some(up_to) = settings.dry_run {
         if is_rented {
             context.events.notice(NOT_RENTED);
         }
-        return Box::pin(dry_run::run(settings, up_to, args.json, session)).await;
+        Box::pin(dry_run::run(settings, up_to, args.json, session)).await?;
+        return Ok("nothing was built".to_owned());
     }
+    let path = OnceCell::new();
     let write = |image: &Image| {
+        path.get_or_init(|| shown_path(&image.path));
         if args.json {
             ui.result(image.manifest.trim_end())
         } else if ui.shows_events_and_results() {
@@ -61,7 +92,7 @@ pub async fn run(args: &cli::Build, session: Session<'_>) -> Result<(), Failure>
         }
         with_shell(failure, &build_args)
     });
-    built.map(drop)
+    built.map(|_| path.into_inner().unwrap_or_default())
 }
 
 /// The notice of a dry run with a rented machine.

@@ -1,19 +1,20 @@
 //! `sdbuild check`: what in a configuration must be fixed, because the machine would not boot or nobody could log in, for example.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::cli;
 use crate::commands::Session;
 use crate::commands::json_output::{VERSION, print_json};
-use crate::settings;
+use crate::commands::several;
+use crate::commands::several::One;
 use crate::template;
 use crate::template::PublicKey;
 use crate::ui::failure_fields;
 use crate::ui::layout::list_item;
-use sdbuild_build::{Checked, Outcome};
+use sdbuild_build::Checked;
 use sdbuild_core::counted::counted;
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::shown_path::shown_path;
@@ -22,45 +23,59 @@ use sdbuild_nix::check::{Finding, Place, Severity};
 
 /// Evaluates the configuration and prints the findings; fails when one of them is an error.
 pub async fn run(args: &cli::Check, session: Session<'_>) -> Result<(), Failure> {
-    let Session { ui, context, .. } = session;
-    let outcome = evaluated(args, session).await;
-    if let Err(failure) = &outcome
+    let one = async |one| Box::pin(run_one(one, args.json, session)).await;
+    let all = Box::pin(several::chosen(args.each(), args.all, session)).await;
+    if let Err(failure) = &all
         && args.json
     {
-        // The failure comes first, also where the object cannot be written.
-        print_json(&object(None, Some(failure), None), ui).ok();
+        print_json(&object(None, Some(failure), None), session.ui).ok();
     }
-    let (outcome, home) = outcome?;
-    outcome.finish("the check is done", |checked| {
+    Box::pin(several::run(all?, args.all, session, one)).await
+}
+
+/// The same for one configuration; what to say of it in a table.
+async fn run_one(one: One, as_json: bool, session: Session<'_>) -> Result<String, Failure> {
+    let Session { ui, context, .. } = session;
+    let home = one.settings.request.common.home.clone();
+    let outcome = sdbuild_build::check(one.settings.request.clone(), context).await;
+    let print = |mut object: Value| {
+        if let (Some(name), Some(fields)) = (&one.name, object.as_object_mut()) {
+            fields.insert("configuration".to_owned(), name.as_str().into());
+        }
+        print_json(&object, ui)
+    };
+    if let Err(failure) = &outcome
+        && as_json
+    {
+        // The failure comes first, also where the object cannot be written.
+        print(object(None, Some(failure), None)).ok();
+    }
+    outcome?.finish("the check is done", |checked| {
         let key = own_key(home.as_deref());
         let key = key.as_ref().map(|key| key.line.as_str());
-        if args.json {
-            print_json(&object(Some(&checked), checked.failure.as_ref(), key), ui)?;
+        if as_json {
+            print(object(Some(&checked), checked.failure.as_ref(), key))?;
         } else {
+            one.head(ui)?;
             let lines = as_lines(&checked, key, ui.result_columns(), ui.is_quiet());
             if !lines.is_empty() {
                 ui.result(&lines)?;
             }
         }
         let is_right = checked.findings.is_empty() && checked.failure.is_none();
-        if is_right && !args.json {
+        if is_right && !as_json && one.name.is_none() {
             context
                 .events
                 .notice("next: `sdbuild build`, with the same flags");
         }
-        verdict(&checked.findings, checked.failure)
+        let said = verdict_on_success(&checked).unwrap_or_default();
+        let has_no_image = checked.image.is_none() && checked.failure.is_none();
+        let verdict = verdict(&checked.findings, checked.failure);
+        verdict.map(|()| said).map_err(|mut failure| {
+            failure.has_no_image |= has_no_image;
+            failure
+        })
     })
-}
-
-/// What Nix says of the configuration, and the user's home directory.
-async fn evaluated(
-    args: &cli::Check,
-    session: Session<'_>,
-) -> Result<(Outcome<Checked>, Option<PathBuf>), Failure> {
-    let Session { env, context, .. } = session;
-    let settings = settings::Build::resolve(&args.build(), env)?;
-    let home = settings.request.common.home.clone();
-    Ok((sdbuild_build::check(settings.request, context).await?, home))
 }
 
 /// The user's own public key, the best of several.

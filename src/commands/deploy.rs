@@ -9,6 +9,7 @@ use crate::cli::DeployTarget;
 use crate::commands::cloud;
 use crate::commands::confirm::{agree, read_hidden};
 use crate::commands::flake_caches::asking;
+use crate::commands::several::Table;
 use crate::settings;
 use crate::settings::{Environment, Number};
 use crate::ui;
@@ -64,37 +65,33 @@ pub async fn run(
             Failure::usage(text).hint("--dry-run shows what would change, and --yes changes them")
         );
     }
-    let mut rows = Vec::new();
+    let mut table = Table::default();
     for (configuration, hosts) in by_configuration(targets) {
-        let deploying = deploy(
-            args,
-            configuration.as_deref(),
-            hosts.clone(),
-            env,
-            ui,
-            context,
-        );
+        let configuration = configuration.as_deref();
+        let deploying = deploy(args, configuration, hosts.clone(), env, ui, context);
         match Box::pin(deploying).await {
-            Ok(done) => rows.extend(done),
+            Ok(done) => {
+                for (host, done) in done {
+                    table.add(host.to_string(), None, done.map(|()| "done".to_owned()));
+                }
+            }
             Err(failure) => {
                 let (class, why) = (failure.class, failure.sentence());
                 // The first board has all that is known, the others of the configuration the reason.
                 let mut whole = Some(failure);
-                let failed = hosts.into_iter().map(|host| {
+                for host in hosts {
                     let failure = whole.take();
-                    (
-                        host,
-                        Err(failure.unwrap_or_else(|| Failure::message(class, &why))),
-                    )
-                });
-                rows.extend(failed);
+                    let failure = failure.unwrap_or_else(|| Failure::message(class, &why));
+                    table.add(host.to_string(), None, Err(failure));
+                }
                 if class == Class::Interrupted {
                     break;
                 }
             }
         }
     }
-    table(rows, ui)
+    ui.result(&table.lines().join("\n"))?;
+    table.worst().map_or(Ok(()), Err)
 }
 
 /// The boards of each configuration, which is built once.
@@ -108,35 +105,6 @@ fn by_configuration(targets: Vec<DeployTarget>) -> Vec<(Option<PathBuf>, Vec<Hos
         }
     }
     all
-}
-
-/// Prints how each deployment ended; fails with the failure that decides the exit code, beside which the others stand.
-fn table(rows: Deployed, ui: &Ui) -> Result<(), Failure> {
-    let word = |done: &Result<(), Failure>| match done {
-        Ok(()) => "done",
-        Err(failure) if failure.class == Class::RolledBack => "returned to its old system",
-        Err(_) => "failed",
-    };
-    let widths = rows.iter().map(|(host, _)| host.as_str().len());
-    let width = widths.max().unwrap_or(0);
-    let lines = rows
-        .iter()
-        .map(|(host, done)| format!("{:<width$}  {}", host.as_str(), word(done)));
-    ui.result(&lines.collect::<Vec<_>>().join("\n"))?;
-    let mut failures: Vec<_> = rows
-        .into_iter()
-        .filter_map(|(_, done)| done.err())
-        .collect();
-    failures.sort_by_key(|failure| {
-        let class = &failure.class;
-        (*class != Class::Interrupted, *class != Class::RolledBack)
-    });
-    let mut failures = failures.into_iter();
-    let Some(mut first) = failures.next() else {
-        return Ok(());
-    };
-    first.others.extend(failures);
-    Err(first)
 }
 
 /// How each board's deployment ended.

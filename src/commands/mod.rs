@@ -33,6 +33,7 @@ mod newest_image;
 pub mod next_step;
 pub mod seed;
 pub mod settings;
+mod several;
 pub mod shell;
 pub mod status;
 pub mod try_cmd;

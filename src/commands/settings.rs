@@ -1,6 +1,6 @@
 //! `sdbuild settings`: shows the settings of a build and where each comes from.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -16,10 +16,13 @@ const KEY_COLUMNS: usize = 26;
 
 /// Resolves the settings and writes them, or the one that is named, to standard output.
 pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failure> {
-    let given = args.build.args();
-    let settings = match named(args.build.path(), &given, env)? {
+    let [given] = &args.build.each()[..] else {
+        return Err(Failure::usage("settings are those of one configuration"));
+    };
+    let word = args.build.paths().first().map(PathBuf::as_path);
+    let settings = match named(word, given, env)? {
         Some(setting) => vec![setting],
-        None => Build::resolve(&given, env)?.settings,
+        None => Build::resolve(given, env)?.settings,
     };
     if args.build.json {
         let all = json!({ "version": VERSION, "settings": settings });

@@ -127,6 +127,7 @@ impl Build {
                 caches,
                 output,
                 questions: Questions::default(),
+                series: None,
             },
             on,
             accepts_price: false,

@@ -100,6 +100,14 @@ pub struct ConfigArgs {
 }
 
 impl ConfigArgs {
+    /// One for each of `paths`, in their order; this one without any.
+    pub(crate) fn each(&self, paths: &[PathBuf]) -> Vec<Self> {
+        if paths.is_empty() {
+            return vec![self.clone()];
+        }
+        paths.iter().map(|path| self.or_path(Some(path))).collect()
+    }
+
     /// The same with `path`, if it is given, as the configuration: commands take it as an argument without a flag too.
     pub(crate) fn or_path(&self, path: Option<&Path>) -> Self {
         let path = path.map(Path::to_owned);

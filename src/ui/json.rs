@@ -69,6 +69,7 @@ fn subject(fields: &Value) -> String {
 #[expect(clippy::too_many_lines, reason = "a line for each event")]
 fn run_event(event: &Event, state: &State) -> Option<Value> {
     Some(match event {
+        Event::Configuration(name) => json!({ "event": "configuration", "name": name }),
         Event::RunStarted(run) => json!({
             "event": "run-started",
             "sdbuild": env!("CARGO_PKG_VERSION"),

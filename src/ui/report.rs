@@ -28,6 +28,7 @@ pub(super) fn failure(failure: &Failure) -> String {
             // Of several errors each has its own hints below it.
             if !failure.others.is_empty() {
                 write_hints(each, &mut shown, &mut write_line);
+                write_log(each, &mut write_line);
             }
         }
     }
@@ -39,13 +40,20 @@ pub(super) fn failure(failure: &Failure) -> String {
     for left in &failure.teardown {
         write_line(&format!("hint: remove it with `{}`", left.remedy));
     }
-    if let Some(log) = &failure.log {
-        write_line(&format!("the whole log: {}", log.display()));
+    if failure.others.is_empty() {
+        write_log(failure, &mut write_line);
     }
     if failure.class == Class::Internal {
         write_line("this is a bug in sdbuild: please report it");
     }
     out
+}
+
+/// Where the log of `failure` is, if it has one.
+fn write_log(failure: &Failure, write_line: &mut impl FnMut(&str)) {
+    if let Some(log) = &failure.log {
+        write_line(&format!("the whole log: {}", log.display()));
+    }
 }
 
 /// The hints of `failure` that were not `shown` yet.

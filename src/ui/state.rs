@@ -178,6 +178,7 @@ impl State {
             Event::Nix(event) => self.apply_nix(event, at),
             Event::LastTimes(times) => self.last_times.extend(times),
             Event::ToCome(phases) => self.to_come.clone_from(phases),
+            Event::Configuration(_) => *self = Self::default(),
             Event::RunStarted(_)
             | Event::ImageChosen(_)
             | Event::ImageDone(_)

@@ -105,6 +105,9 @@ impl View {
         let before = forecast(&self.state);
         let outcome = matches!(event, Event::Finished(..)).then(|| lines::outcome(&self.state));
         self.state.apply(event, at);
+        if matches!(event, Event::Configuration(_)) {
+            (self.warnings, self.has_header) = (0, false);
+        }
         self.warnings += usize::from(matches!(event, Event::Warning(_)));
         self.has_header |= matches!(event, Event::RunStarted(_));
         if matches!(event, Event::Started(_)) {
@@ -172,7 +175,8 @@ impl View {
             Event::LogFile(_) if form.columns.is_some() && !all => Vec::new(),
             Event::LogFile(path) => self.text(&format!("log: {}", path.display())),
             Event::ImageDone(image) => lines::image(image, self.warnings, form),
-            Event::Started(_)
+            Event::Configuration(_)
+            | Event::Started(_)
             | Event::Stopped(..)
             | Event::Bytes { .. }
             | Event::Detail(..)

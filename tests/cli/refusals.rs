@@ -33,6 +33,50 @@ fn inputs_without_a_lock_are_refused_at_once() {
 }
 
 #[test]
+fn what_makes_no_sense_for_several_configurations_is_refused_first() {
+    for (words, part) in [
+        (&["build", "a.nix", "b.nix", "--on", "command:x"][..], "rented for one configuration"),
+        (&["build", "a.nix", "./a.nix"], "a.nix is named twice"),
+        (&["check", ".#a", ".#a"], ".#a is named twice"),
+        (&["check", "a.nix", "b.nix", "--config", "a.nix"], "cannot be used with"),
+        (&["build", "a.nix", "--all"], "--all is for a flake"),
+        (&["check", ".#a", "--all"], "--all is for a flake"),
+        (&["settings", "a.nix", "b.nix"], "of one configuration"),
+        (&["build", "a.nix", "none.nix", "--jobs", "0"], "`0` is not between"),
+    ] {
+        let refused = CliTest::new(words).file("a.nix", GOOD).file("b.nix", GOOD);
+        let refused = refused.exit_code(2).stderr(part).run();
+        assert!(!refused.stderr.contains("no engine answers"), "{words:?}: {}", refused.stderr);
+    }
+}
+
+#[test]
+fn each_of_several_configurations_has_a_line_and_an_object() {
+    let tried = |words: &[&str]| {
+        CliTest::new(words)
+            .file("a.nix", GOOD)
+            .exit_code(3)
+            .stderr("none.nix: could not read")
+            .run()
+    };
+    let built = tried(&["build", "none.nix", "a.nix"]);
+    // The machine's failure decides, although the other one was first.
+    for part in ["none.nix  could not ", "a.nix     no engine answers", "error: a.nix: no engine"] {
+        let is_there = built.stderr.lines().any(|line| line.starts_with(part));
+        assert!(is_there, "{part}\n{}", built.stderr);
+    }
+    for command in ["build", "check"] {
+        let outcome = tried(&[command, "none.nix", "a.nix", "--json"]);
+        let objects = serde_json::Deserializer::from_str(&outcome.stdout).into_iter();
+        let objects: Vec<serde_json::Value> = objects.map(Result::unwrap).collect();
+        let told = objects.iter().map(|one| (&one["configuration"], &one["errors"][0]["class"]));
+        let told: Vec<_> = told.map(|(name, class)| (name.as_str(), class.as_str())).collect();
+        let expected = [("none.nix", "usage"), ("a.nix", "environment")];
+        assert_eq!(told, expected.map(|(name, class)| (Some(name), Some(class))), "{command}");
+    }
+}
+
+#[test]
 fn placeholder_key_stops_the_build_first() {
     let user = user();
     let outcome = user

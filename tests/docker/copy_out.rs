@@ -90,6 +90,7 @@ pub fn settings(dir: &Path, format: Compression) -> OutputSettings {
         board: None,
         dir: dir.to_path_buf(),
         force: false,
+        kept: Vec::new(),
         owner: None,
         is_private: false,
         compression: CompressionOptions { format, level: None },

@@ -8,6 +8,7 @@ mod login;
 mod named;
 mod offline;
 mod private;
+mod several;
 
 use serde_json::{Value, json};
 

@@ -9,6 +9,7 @@ mod fat32;
 mod fat_fields;
 mod field;
 mod iso_fields;
+mod machines;
 mod packed_fields;
 mod patched;
 

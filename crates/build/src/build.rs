@@ -41,6 +41,9 @@ pub async fn build(
     let built = Box::pin(with_cleanup(plan, context, steps)).await?;
     // Without it the next build shows no earlier time.
     let state_dir = &plan.request.common.state_dir;
+    if let Some(series) = &plan.request.series {
+        series.add(&built.value.path);
+    }
     note_times(state_dir, &configuration_id(plan), phases.in_millis()).ok();
     Ok(built)
 }
@@ -85,10 +88,15 @@ async fn steps(
         images,
     } = Box::pin(run_builder(run, scope, ready)).await?;
     let origin = provenance(run.plan, &images, emulation, source, &built);
-    // Nothing runs under emulation any more.
+    let release = async {
+        // Nothing runs under emulation any more, but for the next build of a series.
+        if run.plan.request.series.is_none() {
+            scope.release_lease(&run.context.cancel).await;
+        }
+    };
     let (image, ()) = tokio::join!(
         copy_out::copy_out(run, &built, origin, timings, configuration_read),
-        scope.release_lease(&run.context.cancel)
+        release
     );
     image
 }

@@ -22,6 +22,8 @@ pub(crate) enum Task {
     Check,
     /// Evaluate what a build would fetch and build.
     Forecast,
+    /// Evaluate which configurations a flake has.
+    Machines,
     /// An interactive shell or a command.
     Shell(ShellSession),
     /// Complete the lock of a flake, or update inputs in it: their names, then further arguments for Nix.
@@ -31,13 +33,16 @@ pub(crate) enum Task {
 impl Task {
     /// Whether it builds nothing. The builder then has no handler for emulated programs.
     pub(super) fn only_evaluates(&self) -> bool {
-        matches!(self, Self::Check | Self::Forecast | Self::Lock(_))
+        matches!(
+            self,
+            Self::Check | Self::Forecast | Self::Machines | Self::Lock(_)
+        )
     }
 
     /// The command line of sdbuild for it, up to a flake.
     pub(super) fn before_flake(&self) -> &'static str {
         match self {
-            Self::Build | Self::Forecast => "sdbuild build",
+            Self::Build | Self::Forecast | Self::Machines => "sdbuild build",
             Self::Check => "sdbuild check",
             Self::Shell(_) => "sdbuild shell --flake",
             Self::Lock(_) => "sdbuild lock --flake",
@@ -48,7 +53,7 @@ impl Task {
     pub(super) fn session(&self) -> Option<&ShellSession> {
         match self {
             Self::Shell(session) => Some(session),
-            Self::Build | Self::Check | Self::Forecast | Self::Lock(_) => None,
+            Self::Build | Self::Check | Self::Forecast | Self::Machines | Self::Lock(_) => None,
         }
     }
 }
@@ -110,16 +115,8 @@ impl NixCommand {
                 words
             }
             // Read-write: a configuration may import files that must be fetched, or even built.
-            Task::Check => evaluate(
-                &[
-                    "nix-instantiate",
-                    "--eval",
-                    "--strict",
-                    "--json",
-                    "--read-write-mode",
-                ],
-                &check::ATTRIBUTES,
-            ),
+            Task::Check => evaluate(&TO_JSON, &check::ATTRIBUTES),
+            Task::Machines => evaluate(&TO_JSON, &["machines"]),
             // The entry builds what this evaluates to.
             Task::Build | Task::Forecast => evaluate(
                 &["nix-instantiate", "--eval", "--read-write-mode"],
@@ -179,7 +176,7 @@ impl NixCommand {
             Task::Build => environment.push(("SDBUILD_RESULT", paths.result())),
             Task::Forecast => environment.push(("SDBUILD_FORECAST", self.forecast().to_owned())),
             Task::Lock(_) => environment.push(("SDBUILD_LOCK", "yes".to_owned())),
-            Task::Check | Task::Shell(_) => {}
+            Task::Check | Task::Machines | Task::Shell(_) => {}
         }
         environment.push(("SDBUILD_EXPRESSIONS", layout::EXPRESSIONS.to_owned()));
         if let Some(accepted) = self.nix.flake_caches.accepted() {
@@ -219,6 +216,15 @@ impl NixCommand {
 pub(crate) fn is_native_glue_possible(format: &Format, system: System) -> bool {
     format.row().has_native_glue && system == System::Aarch64Linux
 }
+
+/// The program that evaluates to JSON.
+const TO_JSON: [&str; 5] = [
+    "nix-instantiate",
+    "--eval",
+    "--strict",
+    "--json",
+    "--read-write-mode",
+];
 
 /// The entry and a `program` of Nix that evaluates `attributes` of sdbuild's expressions; the entry adds the expression.
 fn evaluate(program: &[&str], attributes: &[&str]) -> Vec<String> {

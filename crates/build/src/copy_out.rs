@@ -16,6 +16,7 @@ use crate::output::{CopyRequest, Image, ImagerUrl, OutputSettings, UnchangedImag
 use crate::plan::Plan;
 use crate::request::BuildRequest;
 use crate::run_context::RunContext;
+use crate::series::Series;
 use sdbuild_core::event::Phase;
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::hash::Sha256Hash;
@@ -154,6 +155,10 @@ fn output_settings(request: &BuildRequest) -> OutputSettings {
         format: request.target.format.clone(),
         dir: request.output.dir.clone(),
         force: request.output.force,
+        kept: request
+            .series
+            .as_ref()
+            .map_or_else(Vec::new, Series::images),
         owner: request.output.owner,
         is_private: request.source.choice.is_private(),
         compression: request.output.compress,

@@ -409,7 +409,11 @@ impl Setup<'_> {
     async fn set_up(&self, mode: Emulation, scope: &mut Scope) -> Result<(), Refused> {
         let (plan, cancel) = (self.run.plan, &self.run.context.cancel);
         let (engine, run) = (plan.engine(), &plan.run);
-        if mode == Emulation::Register {
+        // Of an earlier build of a series.
+        if scope.lease().is_some_and(Lease::is_lost) {
+            scope.release_lease(cancel).await;
+        }
+        if mode == Emulation::Register && scope.lease().is_none() {
             scope.keep_lease(self.register().await?);
         } else {
             self.run.sweep(None).await?;

@@ -91,6 +91,21 @@ pub async fn forecast(plan: &Plan, context: &Context) -> Result<Outcome<Forecast
     with_cleanup(&plan, context, steps).await
 }
 
+/// The attribute paths of the configurations of the flake that the settings name, each as it is named behind `#`.
+pub async fn machines(
+    request: BuildRequest,
+    context: &Context,
+) -> Result<Outcome<Vec<Vec<String>>>, Failure> {
+    let plan = plan_for(Purpose::Check, request, context).await?;
+    let steps = async |run: &RunContext<'_>, scope: &mut Scope| {
+        let Context { cancel, events } = context;
+        let prepared = prepare(run, Task::Machines, scope).await?;
+        let machines = prepared.machines(cancel, events);
+        context.phase(Phase::Evaluate, machines).await
+    };
+    with_cleanup(&plan, context, steps).await
+}
+
 /// Completes the lock of the flake that the settings name, or updates `inputs` in it; the text of the new one, `None` if
 /// nothing has changed.
 pub async fn lock_flake(

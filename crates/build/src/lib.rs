@@ -46,6 +46,7 @@ mod removal;
 mod request;
 mod run_context;
 mod run_lock;
+mod series;
 pub mod shell;
 mod source;
 mod status;
@@ -60,7 +61,7 @@ pub use clients::fetch_text;
 pub use closure_export::ClosureExport;
 pub use emulation::Emulation;
 pub use emulator::BootEngine;
-pub use evaluate::{Checked, check, forecast, lock_flake};
+pub use evaluate::{Checked, check, forecast, lock_flake, machines};
 pub use flake_cache_answers::{answers_file, remember as remember_caches};
 pub use last_times::{last_times, note_times};
 pub use ledger::FileRemoval;
@@ -72,6 +73,7 @@ pub use request::{
 };
 pub use run_context::Outcome;
 pub use run_lock::{RunState, forget_runs};
+pub use series::Series;
 pub use source::{SourcePlan, flake_directory, lock_nixpkgs};
 pub use status::{Container, EngineState, Handler, Reclaimable, Run, SizedObject, Status};
 

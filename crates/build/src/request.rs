@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::build_mode::{EmulationChoice, Glue, Product};
 use crate::output::ImagerUrl;
 use crate::remote_builder::RemoteBuilder;
+use crate::series::Series;
 use sdbuild_core::compression::CompressionOptions;
 use sdbuild_core::loopback::is_loopback;
 use sdbuild_core::system::System;
@@ -89,6 +90,8 @@ pub struct BuildRequest {
     pub output: Output,
     /// What the user can be asked; set by commands that ask, if there is a terminal.
     pub questions: Questions,
+    /// The builds that this is one of; set by commands that build several.
+    pub series: Option<Series>,
 }
 
 /// The configuration, what the command line adds to it, and the nixpkgs for it.
@@ -400,6 +403,7 @@ pub(crate) mod fixture {
                 owner: None,
             },
             questions: Questions::default(),
+            series: None,
         }
     }
 }

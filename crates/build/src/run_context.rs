@@ -11,12 +11,13 @@ use tokio::sync::watch;
 
 use crate::plan::Plan;
 use crate::run_lock::RunLocks;
+use crate::series::{LeaseOwner, Series};
 use crate::sweep::{StaleObjects, Sweep};
 use crate::{clients, inventory};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, Events, Phase};
-use sdbuild_core::failure::{Failure, Leftover, OrFail as _};
+use sdbuild_core::failure::{Class, Failure, Leftover, OrFail as _};
 use sdbuild_engine::artifact::Fetcher;
 use sdbuild_engine::binfmt::{Lease, PrivateBinfmt, Registrar};
 use sdbuild_engine::{ContainerGuard, Engine, PauseHandle};
@@ -91,6 +92,11 @@ pub(super) async fn with_cleanup<T>(
     let job_control = JobControl::listen(scope.watchdogs(), events)?;
     // Held until everything is released: other runs sweep nothing that belongs to a live run.
     let run_lock = run.run_locks.acquire(&plan.run)?;
+    let series = plan.request.series.as_ref();
+    if let Some((lease, owner)) = series.and_then(Series::take) {
+        scope.keep_lease(lease);
+        scope.lease_owner = Some(owner);
+    }
     let cancelled_and_silent = async {
         cancel.cancelled().await;
         until_silent(plan.engine()).await;
@@ -98,6 +104,8 @@ pub(super) async fn with_cleanup<T>(
     let steps = Box::pin(steps(&run, &mut scope));
     let steps = shorten_teardown_when(cancelled_and_silent, steps, cancel);
     let result = job_control.run_with_sigtstp(Box::pin(steps)).await;
+    let kept = series.filter(|_| may_share(&result));
+    let kept = kept.and_then(|series| Some((series, scope.take_lease()?)));
     let release = async {
         let release = Box::pin(scope.release(cancel));
         let silent = until_silent(plan.engine());
@@ -118,8 +126,18 @@ pub(super) async fn with_cleanup<T>(
         Err(leftovers) => leftovers,
     };
     let outcome = settle(result, leftovers);
-    if left_nothing(&outcome) {
-        run_lock.release();
+    let left_nothing = left_nothing(&outcome);
+    let own = LeaseOwner {
+        run_lock,
+        left_nothing,
+    };
+    match kept {
+        Some((series, (lease, None))) => series.keep(lease, own),
+        Some((series, (lease, Some(owner)))) => {
+            series.keep(lease, owner);
+            own.end(&[]);
+        }
+        None => own.end(&[]),
     }
     outcome
 }
@@ -185,6 +203,13 @@ fn settle<T>(result: Result<T, Failure>, leftovers: Vec<Leftover>) -> Result<Out
     }
 }
 
+/// Whether the next run of a series can use the handler of one with this `result`. What failed by the machine gets a new one.
+fn may_share<T>(result: &Result<T, Failure>) -> bool {
+    let is_of_configuration =
+        |failure: &Failure| matches!(failure.class, Class::Usage | Class::Build | Class::Declined);
+    result.as_ref().err().is_none_or(is_of_configuration)
+}
+
 /// Whether neither the release nor a failed step that could not undo itself left anything behind.
 fn left_nothing<T>(outcome: &Result<Outcome<T>, Failure>) -> bool {
     match outcome {
@@ -198,6 +223,8 @@ fn left_nothing<T>(outcome: &Result<Outcome<T>, Failure>) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     lease: Option<Lease>,
+    /// The run that made the lease, if it was an earlier one.
+    lease_owner: Option<LeaseOwner>,
     private: Option<PrivateBinfmt>,
     builder: Option<ContainerGuard>,
     leftovers: Vec<Leftover>,
@@ -232,6 +259,12 @@ impl Scope {
         self.private = Some(private);
     }
 
+    /// The handler's lease, for a later run, with the run that made it if it was an earlier one.
+    fn take_lease(&mut self) -> Option<(Lease, Option<LeaseOwner>)> {
+        let lease = self.lease.take_if(|lease| !lease.is_lost())?;
+        Some((lease, self.lease_owner.take()))
+    }
+
     /// Private emulation, if the run uses it.
     pub(super) fn private(&self) -> Option<&PrivateBinfmt> {
         self.private.as_ref()
@@ -252,7 +285,11 @@ impl Scope {
     /// Removes the handler, once no emulated program runs any more.
     pub(super) async fn release_lease(&mut self, cancel: &Cancel) {
         if let Some(lease) = self.lease.take() {
-            self.leftovers.extend(lease.release(cancel).await);
+            let leftovers = lease.release(cancel).await;
+            if let Some(owner) = self.lease_owner.take() {
+                owner.end(&leftovers);
+            }
+            self.leftovers.extend(leftovers);
         }
     }
 

@@ -146,6 +146,8 @@ pub enum LastLine {
 /// Something that happened during a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
+    /// What follows is about this configuration, one of several.
+    Configuration(String),
     /// The machine was looked at, and the run begins.
     RunStarted(RunSummary),
     /// The phases that follow, in their order, as far as it is certain that they will.

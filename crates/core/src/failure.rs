@@ -78,6 +78,8 @@ pub struct Failure {
     pub teardown: Vec<Leftover>,
     /// Whether the error begins with what was tried, such as `read a.img`.
     pub names_operation: bool,
+    /// Whether the configuration makes no image, or none for this system: not every machine of a flake has one.
+    pub has_no_image: bool,
 }
 
 impl Failure {
@@ -93,6 +95,7 @@ impl Failure {
             derivation: None,
             teardown: Vec::new(),
             names_operation: false,
+            has_no_image: false,
         }
     }
 

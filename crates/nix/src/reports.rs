@@ -149,6 +149,17 @@ pub fn image_choice(line: &str) -> Option<ImageChoice> {
     choice.is_sound().then_some(choice)
 }
 
+/// The most machines of a flake.
+const MAX_MACHINES: usize = 1000;
+
+/// The attribute paths of the configurations of a flake, each as it is named behind `#`, in the `json` that Nix printed.
+pub fn machines(json: &str) -> Option<Vec<Vec<String>>> {
+    let paths: Vec<Vec<String>> = untrusted::json(json).ok()?;
+    let is_name = |name: &String| !name.is_empty() && !name.contains(char::is_control);
+    let is_sound = |path: &Vec<String>| !path.is_empty() && path.iter().all(is_name);
+    (paths.len() <= MAX_MACHINES && paths.iter().all(is_sound)).then_some(paths)
+}
+
 /// The report of a flake that the entry has locked, if `line` is one.
 pub fn flake_report(line: &str) -> Option<FlakeReport> {
     line.strip_prefix(FLAKE).and_then(FlakeReport::parse)
@@ -269,6 +280,18 @@ mod tests {
                 told.contains("without a key") && !told.contains("accept"),
                 "{told}"
             );
+        }
+    }
+
+    #[test]
+    fn only_names_of_machines_are_understood() {
+        let paths = machines(r#"[["pi"],["packages","aarch64-linux","b.c"]]"#).unwrap();
+        assert_eq!(
+            paths,
+            [vec!["pi"], vec!["packages", "aarch64-linux", "b.c"]]
+        );
+        for unsound in ["", "[[]]", r#"[[""]]"#, r#"["pi"]"#, r#"[["a\n"]]"#] {
+            assert_eq!(machines(unsound), None, "{unsound}");
         }
     }
 

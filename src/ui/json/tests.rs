@@ -111,6 +111,7 @@ fn failures_become_objects() {
 /// One event of every kind.
 fn all() -> Vec<Event> {
     let own = [
+        Event::Configuration(String::new()),
         Event::RunStarted(RunSummary::default()),
         Event::Detail(Phase::Build, String::new()),
         Event::ImageDone(ImageDone::default()),

@@ -138,6 +138,8 @@ fn the_configuration_itself_decides_which_image_is_built() {
     run(&mut user.sdbuild(&["build", "--dry-run", "--flake", "pi#beside"]))
         .assert_exit_code(0)
         .assert_stderr_contains(&["images.beside"]);
+    let named = check(&user, &["--flake", "pi#nixosConfigurations.beside"]);
+    assert_eq!(named.json()["evaluates"], true, "{}", named.stderr);
     runs.assert_nothing_left();
 }
 

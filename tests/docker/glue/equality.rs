@@ -76,7 +76,8 @@ fn the_card_of_a_configuration_without_an_image_is_the_same() {
     needs!(engine_ready());
     let user = TestUser::new();
     let import = "<nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix>";
-    let text = system(&format!("without-{}", nonce()), "");
+    let own = "  image.modules.sd-card = { lib, ... }: { environment.etc.of-the-card.text = lib.mkForce \"card\"; };";
+    let text = system(&format!("without-{}", nonce()), own);
     user.write("sd-card.nix", &text.replace(import, ""));
     let (slow, slowly) = build(&user, "emulated");
     let (fast, quickly) = build(&user, "native");

@@ -24,7 +24,7 @@ use sdbuild_engine::{
 };
 use sdbuild_nix::forecast::{self, Forecast};
 use sdbuild_nix::layout;
-use sdbuild_nix::reports::FlakeReport;
+use sdbuild_nix::reports::{self, FlakeReport};
 use sdbuild_nix::store_path::result;
 
 use crate::build_source::BuildSource;
@@ -286,6 +286,19 @@ impl PreparedBuilder {
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
 
+    /// Evaluates which configurations a flake has (`Phase::Evaluate`).
+    pub(crate) async fn machines(
+        self,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<Vec<Vec<String>>, Failure> {
+        let text = self.finished(cancel, events).await?.said.out.concat();
+        reports::machines(&text).ok_or_else(|| {
+            let text = "read which configurations the flake has: Nix's output cannot be parsed";
+            Failure::message(Class::Internal, text)
+        })
+    }
+
     /// What a builder that succeeded said; a failure if lines of its standard output may be missing.
     async fn finished(self, cancel: &Cancel, events: &Events) -> Result<Followed, Failure> {
         let container = self.container;
@@ -536,7 +549,9 @@ impl BuildJob {
         }
         let phase = match self.command.task {
             Task::Build => Phase::Build,
-            Task::Check | Task::Forecast | Task::Shell(_) | Task::Lock(_) => Phase::Evaluate,
+            Task::Check | Task::Forecast | Task::Machines | Task::Shell(_) | Task::Lock(_) => {
+                Phase::Evaluate
+            }
         };
         let text = format!("copying {} of flakes to the Nix store", human_bytes(bytes));
         events.detail(phase, text);

@@ -12,14 +12,14 @@ let
   inherit (source) system evaluate imageOf;
   tell = kind: names: rest: builtins.trace "sdbuild: ${kind}: ${toString names}" rest;
 
-  # An image that stands beside a configuration may be another system.
+  # An image that stands beside a configuration may be another system: that one is checked only where it is named in full.
   checkOf =
     evaluation:
     let
       image = imageOf evaluation;
     in
-    if image.choice.chosen_by or null == "flake" then
-      throw "the image is ${image.choice.attribute} of the flake, a derivation: nothing in it can be checked"
+    if image.beside or null != null then
+      throw "the image is ${image.choice.attribute} of the flake, a derivation: nothing in it can be checked. The configuration beside it is ${image.beside}, which can"
     else
       import ./check/facts.nix { inherit image evaluation; };
   # `value`, an image, about which a build tells who chose it and warns what `check` would find in the configuration `evaluation`:
@@ -66,6 +66,8 @@ in
     { failed ? "" }:
     import ./glue ({ inherit system evaluate imageOf failed checked; evaluateChanged = source.evaluateChanged or null; } // source.builder or { });
   inherit (source) report settings;
+  # Of a flake: the paths of its configurations, as they are named.
+  machines = source.machines or [ ];
   # Why binary caches lack packages: see causes.nix. The image as it would be if they had them, with glue and without.
   causes = import ./causes.nix { evaluation = plain; inherit system; followers = source.followers or [ ]; };
   without =

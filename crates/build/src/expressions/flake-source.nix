@@ -188,6 +188,13 @@ let
 in
 {
   inherit system;
+  machines =
+    if isUnnamed then
+      throw unnamed
+    else if known == [ ] then
+      throw withoutConfiguration
+    else
+      map (path: if length path == 2 && head path == "nixosConfigurations" then tail path else path) known;
   evaluate = extended;
   # Of a derivation, `configuration` is not evaluated.
   imageOf =
@@ -200,6 +207,7 @@ in
       hasNone = image.choice.chosen_by or "sdbuild" == "sdbuild" && named.attribute == [ ] && format.variant == null && !ofSystem;
       ownImages = if hasNone then imagesOfConfiguration else [ ];
       ownImage = concatStringsSep "." (head ownImages);
+      fullName = "${reference}#nixosConfigurations.${quoted (last (if attribute == [ ] then head known else pathOfConfiguration))}";
       configured = argument (if attribute == [ ] then head known else pathOfConfiguration);
     in
     if isOfSystem named.attribute then
@@ -218,6 +226,8 @@ in
         choice = { attribute = ownImage; chosen_by = "flake"; file = null; };
         missing = null;
         isCard = false;
+        inherit (configuration) config;
+        beside = if head (arguments.attribute ++ [ null ]) == "nixosConfigurations" then null else fullName;
         derivation = get flake.outputs (head ownImages);
       }
     else

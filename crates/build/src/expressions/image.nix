@@ -95,7 +95,7 @@ let
       if candidate == null then null else { path = ofBuild ++ candidate; by = { chosen_by = "flag"; file = null; }; }
     else if made != null then
       { path = ofBuild ++ [ made ]; by = maker made; }
-    else if obstacle == null && candidate != null then
+    else if (obstacle == null || isAdjusted) && candidate != null then
       { path = ofBuild ++ candidate; by = { chosen_by = "sdbuild"; file = null; }; }
     else
       null;
@@ -105,6 +105,9 @@ let
     module = "(modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\")";
     fsType = "ext4";
   };
+  # Whose owner adds to the variant wants it.
+  isAdjusted = builtins.any (one: isAttrs one.value && one.value ? sd-card && !(isOfNixpkgs one.file)) ((options.image or { }).modules.definitionsWithLocations or [ ]);
+  isOfNixpkgs = file: toString file == toString ./additions.nix || match ".*/nixos/modules/image/images[.]nix" (toString file) != null;
   # What the strongest definitions say, unless they give way to those of the card.
   ofRoot =
     name:
@@ -147,11 +150,17 @@ let
     ];
   loader = firstOf (filter (one: one.is) loaders);
   module = if loader == null || loader.module == null then card.module else loader.module;
+  startsByUefi = loader != null && (loader.name == "systemd-boot" || loader.name == "grub" && (evaluation.config.boot.loader.grub.efiSupport or false));
+  # nixpkgs' disk images have a root of this label.
+  orDisk = if startsByUefi && root.value == "/dev/disk/by-label/nixos" then ". As a disk with UEFI it is made by --format raw-efi" else "";
+  isForBoards = system == "aarch64-linux";
   # Other images that the configuration defines, of which only its owner knows what they are for.
   others = filter (name: match ".*[iI]mage" name != null && (maker name).chosen_by == "user-module") (
     concatMap (one: if isAttrs one.value then attrNames one.value else [ ]) (options.system.build.definitionsWithLocations or [ ])
   );
   orOther = if others == [ ] then "" else ". It also defines ${concatStringsSep ", " (map (name: "config.system.build.${name}") others)}, which can be named after the #";
+  # Of two of them, each would install itself.
+  isReplaced = loader.module == null && loader.name != "external";
   obstacle =
     if root != null && hasDisko then
       {
@@ -166,15 +175,20 @@ let
         option = [ "fileSystems" "/" root.name ];
         value = builtins.toJSON root.value;
         reason = if root.name == "device" then "its root is ${root.value}, which no card has" else "its root is of type ${root.value}, and that of a card of type ${card.fsType}";
-        cure = "A configuration for a card has the root of ${module} in its place${orOther}";
+        cure = if isForBoards then "A configuration for a card has the root of ${module} in its place${orDisk}${orOther}" else "--format names the kind of disk to make${orDisk}${orOther}";
         add = null;
       }
     else if loader != null then
       {
         inherit (loader) option value;
         reason = "its boot loader is ${loader.name}";
-        cure = "For a card, add ${module} to its modules${if loader.module == null && loader.name != "external" then "; for a disk with UEFI, give --format raw-efi" else ""}${orOther}";
-        add = module;
+        cure =
+          if isForBoards then
+            "For a card, add ${module} to its modules${if isReplaced then " in its place; for a disk with UEFI, give --format raw-efi" else ""}${orOther}"
+          else
+            "For a disk with UEFI, give --format raw-efi${orOther}";
+        add = if isForBoards then module else null;
+        off = isForBoards && isReplaced;
       }
     else
       null;

@@ -106,7 +106,7 @@ impl CopyJob {
     /// written.
     fn replaceable(&self, image: &str) -> Result<Replaceable, Image> {
         let settings = &self.request.settings;
-        if settings.force {
+        if settings.force && !settings.kept.contains(&settings.dir.join(image)) {
             return Ok(Replaceable::Anything);
         }
         match self.earlier(image) {

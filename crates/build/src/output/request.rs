@@ -25,6 +25,8 @@ pub struct OutputSettings {
     pub dir: PathBuf,
     /// Replace files that have the name of the image or of a sidecar.
     pub force: bool,
+    /// Images that are not replaced even so: those of other configurations that the same command built.
+    pub kept: Vec<PathBuf>,
     /// The user and group of the files, if they are not the process's: those of the user who ran `sudo`.
     pub owner: Option<(u32, u32)>,
     /// Whether only its owner may read the image, as its configuration: it has what is secret there, such as the key of a wireless

@@ -155,7 +155,7 @@ fn no_image(facts: &ConfigFacts) -> Option<Finding> {
     if facts.image.is_some() {
         return None;
     }
-    let imports = |module: &str| Change::set(path("imports"), format!("[ {module} ]"));
+    let imports = |module: &str| Change::add(path("imports"), [module.to_owned()]);
     let Some(missing) = &facts.missing else {
         let finding = Finding::of_option(
             "no-image",
@@ -181,7 +181,10 @@ fn no_image(facts: &ConfigFacts) -> Option<Finding> {
         value: missing.value.clone(),
         ..finding
     };
-    Some(finding.fix(missing.add.as_deref().map(imports)))
+    let off = missing
+        .off
+        .then(|| Change::set(missing.option.clone(), "false"));
+    Some(finding.fix(missing.add.as_deref().map(imports).into_iter().chain(off)))
 }
 
 fn no_boot_loader(facts: &ConfigFacts) -> Option<Finding> {

@@ -98,6 +98,9 @@ pub struct MissingImage {
     pub cure: String,
     /// The module that would make an image, as source text of Nix, if adding it is enough.
     pub add: Option<String>,
+    /// Whether the option must be off beside that module.
+    #[serde(default)]
+    pub off: bool,
 }
 
 /// The root file system.

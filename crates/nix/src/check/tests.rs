@@ -157,7 +157,7 @@ fn an_image_needs_its_system_and_a_boot_loader() {
         - - /sd/pi={"u_boot":true,"config_txt":"kernel=u-boot.bin\ndtoverlay=x"} /sd/menu_has_tree=false
         busy-port services.gpsd.devices /serial_services=[{"option":["services","gpsd","devices"],"port":"/dev/ttyAMA0"}]
         - - /serial_services=[{"option":["services","gpsd","devices"],"port":"/dev/ttyACM0"}]
-        no-image! boot.loader.x.enable /image=null /missing={"option":["boot","loader","x","enable"],"value":"true","reason":"its boot loader is x","cure":"Add a module","add":"./card.nix"} ? its boot loader is x. Add => imports = [ ./card.nix ];
+        no-image! boot.loader.x.enable /image=null /missing={"option":["boot","loader","x","enable"],"value":"true","reason":"its boot loader is x","cure":"Add a module","add":"./card.nix","off":true} ? its boot loader is x. Add => imports = [ ./card.nix ]; | boot.loader.x.enable = false;
         "#,
     );
 }

@@ -55,7 +55,7 @@ impl Explanation {
     /// The meaning of Nix's `error`.
     pub(super) fn find(context: &ExitContext<'_>, findings: &Findings, error: &NixError) -> Self {
         let cause = Cause::read(error);
-        let located = names::of_input(findings, &cause, error)
+        let located = names::of_input(context, findings, &cause, error)
             .map_or_else(|| locate(context, findings, error, &cause), Located::from);
         let variable = cause
             .may_need_a_variable()

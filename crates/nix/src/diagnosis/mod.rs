@@ -76,6 +76,8 @@ pub fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failure {
         failure = with_hash(failure, explained);
     }
     failure = excerpt::with_lines(context, findings, explained, failure);
+    failure.has_no_image = explained
+        .is_some_and(|(_, found)| matches!(found.cause, Cause::NoImage | Cause::OtherSystem));
     failure.derivation = failed
         .and_then(|failed| failed.derivation.as_ref())
         .map(|derivation| derivation.path().to_owned());

@@ -355,7 +355,12 @@ pub(super) fn unexpected(
 }
 
 /// What helps with a name that a file of an input does not find: its modules need what a function of that input passes to them.
-pub(super) fn of_input(findings: &Findings, cause: &Cause, error: &NixError) -> Option<Advice> {
+pub(super) fn of_input(
+    context: &ExitContext<'_>,
+    findings: &Findings,
+    cause: &Cause,
+    error: &NixError,
+) -> Option<Advice> {
     let is_name = matches!(
         cause,
         Cause::UndefinedVariable { .. } | Cause::MissingAttribute { .. }
@@ -376,6 +381,13 @@ pub(super) fn of_input(findings: &Findings, cause: &Cause, error: &NixError) -> 
             let advice = Row::SpecialArgs.with("module", place);
             let pass = format!("inherit {};", input.name);
             return Some(advice.and("argument", &input.name).and("pass", pass));
+        }
+        // Then its file lacks something else, such as what another nixpkgs has.
+        let call = format!("{}.lib.{}", input.name, input.function);
+        let flake = format!("{CONFIG_DIR}{FLAKE_FILE}");
+        let flake = context.files.and_then(|files| files.text(&flake));
+        if flake.is_some_and(|text| text.contains(&call)) {
+            return None;
         }
         let advice = Row::InputFunction
             .with("file", place)

@@ -32,8 +32,7 @@ let
   base = (if evaluateChanged == null then evaluate else evaluateChanged usersModules) [ module ];
   attribute = (imageOf base).choice.attribute or null;
   # nixpkgs' card of a configuration without an image is that configuration with one more module.
-  isVariant = attribute == "config.system.build.images.sd-card" && base ? extendModules && builtins.all isOfVariants base.options.image.modules.files;
-  isOfVariants = file: toString file == toString ../additions.nix || builtins.match ".*/nixos/modules/image/images[.]nix" (toString file) != null;
+  isVariant = attribute == "config.system.build.images.sd-card" && base ? extendModules;
   variant = base.extendModules { modules = [ base.config.image.modules.sd-card ]; };
   glued = if isVariant then variant // { pkgs = variant.pkgs or variant._module.args.pkgs; } else base;
   inherit (glued) config options;

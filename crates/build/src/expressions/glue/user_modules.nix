@@ -23,14 +23,17 @@ let
       lib.setFunctionArgs (arguments: written adding (module (change arguments))) (lib.functionArgs module)
     else if builtins.isAttrs module then
       adding (
-        mapContent withContainers module
+        mapContent withModules module
         // lib.optionalAttrs (module ? imports) { imports = map changed module.imports; }
-        // lib.optionalAttrs (module ? config) { config = mapContent withContainers module.config; }
+        // lib.optionalAttrs (module ? config) { config = mapContent withModules module.config; }
       )
     # Not a module: the module system says so.
     else
       module;
 
+  withModules = set: withContainers (withVariants set);
+  # What the user adds to nixpkgs' image variants.
+  withVariants = mapAttribute "image" (mapAttribute "modules" (variants: if builtins.isAttrs variants then lib.mapAttrs (_: mapContent changed) variants else variants));
   # A container is evaluated by itself, with the modules that the option `config` has.
   withContainers = mapAttribute "containers" (containers: if builtins.isAttrs containers then lib.mapAttrs (_: mapContent containerWithModules) containers else containers);
   containerWithModules = mapAttribute "config" (module: { imports = [ (changed module) ] ++ ofContainers; });

@@ -62,6 +62,7 @@ fn copy(dir: &Path, (product, compression, force): (Product, CompressionOptions,
         board: None,
         dir: dir.to_path_buf(),
         force,
+        kept: Vec::new(),
         owner: None,
         is_private: false,
         compression,
@@ -119,3 +120,14 @@ const ALL: [Compression; 4] = [
     Compression::Xz,
     Compression::Gzip,
 ];
+
+#[test]
+fn an_image_of_the_same_command_is_not_replaced_by_force() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a.img"), "earlier").unwrap();
+    let mut job = copy(dir.path(), plain(true));
+    assert_eq!(job.replaceable("a.img").unwrap(), Replaceable::Anything);
+    job.request.settings.kept = vec![dir.path().join("a.img")];
+    assert_eq!(job.replaceable("a.img").unwrap(), Replaceable::Nothing);
+    assert_eq!(job.replaceable("b.img").unwrap(), Replaceable::Anything);
+}

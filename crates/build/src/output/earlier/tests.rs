@@ -94,6 +94,7 @@ fn image_is_unchanged_after_the_same_evaluation() {
         format: Format::default(),
         dir: dir.path().to_owned(),
         force,
+        kept: Vec::new(),
         owner: None,
         is_private: false,
         compression: CompressionOptions {

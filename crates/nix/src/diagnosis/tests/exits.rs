@@ -2,6 +2,7 @@
 
 use super::super::*;
 use crate::log::Position;
+use crate::user_files::UserFiles;
 use sdbuild_core::system::System;
 
 pub(super) fn context(code: i64) -> ExitContext<'static> {
@@ -110,7 +111,15 @@ fn phase_and_emulation_are_shown_and_failed_checks_advised() {
 #[test]
 fn a_file_of_an_input_gets_no_advice_for_files_of_the_user() {
     const INPUT: &str = "/nix/store/00000000000000000000000000000000-source";
-    let missing = |name: &str, file: &str, traces: &[&str]| {
+    let dir = tempfile::tempdir().unwrap();
+    let flake = "inputs: inputs.nixos-raspberrypi.lib.nixosSystem { }";
+    std::fs::write(dir.path().join("flake.nix"), flake).unwrap();
+    let files = UserFiles::new(dir.path());
+    let calling = ExitContext {
+        files: Some(&files),
+        ..context(1)
+    };
+    let missing_in = |context: &ExitContext<'_>, name: &str, file: &str, traces: &[&str]| {
         let mut findings = with_error(&format!("attribute '{name}' missing"));
         findings.nix_errors[0].position = Some(Position {
             file: format!("{INPUT}/{file}"),
@@ -123,8 +132,10 @@ fn a_file_of_an_input_gets_no_advice_for_files_of_the_user() {
             );
             assert!(findings.packages.note(&trace), "{trace}");
         }
-        diagnose(&context(1), &findings).hints
+        diagnose(context, &findings).hints
     };
+    let missing =
+        |name: &str, file: &str, traces: &[&str]| missing_in(&context(1), name, file, traces);
     let hints = |file: &str, traces: &[&str]| missing("raspberrypi-utils", file, traces);
     let maker = format!("nixos-raspberrypi={INPUT}=nixosSystem other=/nix/store/x=y");
     let without = missing("specialArgs", "lib/internal.nix", &[&maker]);
@@ -135,6 +146,11 @@ fn a_file_of_an_input_gets_no_advice_for_files_of_the_user() {
     assert!(named[0].contains(module), "{named:?}");
     let function = "write nixos-raspberrypi.lib.nixosSystem";
     assert!(named[0].contains(function), "{named:?}");
+    let called = missing_in(&calling, "linux-kernel", "modules/pi.nix", &[&maker]);
+    assert!(
+        !called.iter().any(|hint| hint.contains(function)),
+        "{called:?}"
+    );
     let unnamed = hints("modules/pi.nix", &[]);
     let file = "modules/pi.nix is a file of an input";
     assert!(unnamed[0].starts_with(file), "{unnamed:?}");
