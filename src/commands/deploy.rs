@@ -506,11 +506,15 @@ impl Run<'_> {
         let wanted = Some(&self.closure.system).filter(|_| !self.args.firmware);
         let look = look(connection, wanted, self.context);
         let (mut connection, board) = Box::pin(look).await?;
-        if self.has_system(&board) && !self.args.firmware {
+        let changes_nothing = self.has_system(&board) && !self.args.firmware;
+        // Nobody types a password only to hear about the firmware.
+        if changes_nothing && (board.way.is_none() || self.closure.firmware.is_none()) {
             self.nothing_to_do(connection.host());
             return Ok(());
         }
-        connection.measure(cancel).await?;
+        if !self.has_system(&board) {
+            connection.measure(cancel).await?;
+        }
         let alone = cancel.race(self.terminal.alone()).await?;
         let elevation = elevation(&connection, &board, self.ui, self.context).await?;
         drop(alone);
@@ -521,7 +525,7 @@ impl Run<'_> {
             cancel,
         };
         let change = Box::pin(self.change(&deployment));
-        if self.args.dry_run {
+        if self.args.dry_run || changes_nothing {
             return change.await;
         }
         connection.locked(&elevation, cancel, change).await

@@ -51,6 +51,53 @@ pub struct Closure {
     activation: BTreeSet<u16>,
 }
 
+/// What a description begins with.
+#[derive(Default)]
+struct Head {
+    system: Option<StorePath>,
+    firmware: Option<Firmware>,
+    boot: BTreeMap<String, StorePath>,
+    addresses: Vec<String>,
+    activation: BTreeSet<u16>,
+}
+
+impl Head {
+    fn read(lines: &mut Lines<'_>) -> Result<Self, String> {
+        let mut head = Self::default();
+        loop {
+            let line = lines.next().ok_or("it has no registrations")?;
+            match line.split_once(' ') {
+                None if line == REGISTRATIONS => return Ok(head),
+                Some((key, value)) => head.note(key, value)?,
+                None => return Err(format!("the line {line:?}")),
+            }
+        }
+    }
+
+    fn note(&mut self, key: &str, value: &str) -> Result<(), String> {
+        match (key, &mut self.firmware) {
+            ("system", _) => self.system = Some(path_in(value)?),
+            ("firmware", None) => self.firmware = Some(Firmware::new(path_in(value)?)),
+            ("size" | "hash", Some(firmware)) => firmware.note(key, value)?,
+            ("kernel" | "initrd" | "kernel-modules", _) => {
+                self.boot.insert(key.to_owned(), path_in(value)?);
+            }
+            ("address", _) => {
+                let address: Result<IpAddr, _> = value.parse();
+                let address = address.map_err(|_| format!("the address {value:?}"))?;
+                self.addresses.push(address.to_string());
+            }
+            ("activation", _) => {
+                let machine = value.parse();
+                let machine = machine.map_err(|_| format!("the machine {value:?}"))?;
+                self.activation.insert(machine);
+            }
+            _ => return Err(format!("the line {:?}", format!("{key} {value}"))),
+        }
+        Ok(())
+    }
+}
+
 impl Closure {
     /// Reads the description of a closure that `containers/builder/export-closure` writes.
     pub fn parse(text: &str) -> Result<Self, Failure> {
@@ -62,40 +109,7 @@ impl Closure {
 
     fn read(text: &str) -> Result<Self, String> {
         let mut lines = text.lines();
-        let mut system = None;
-        let mut firmware: Option<Firmware> = None;
-        let (mut boot, mut activation, mut addresses) =
-            (BTreeMap::new(), BTreeSet::new(), Vec::new());
-        loop {
-            let line = lines.next().ok_or("it has no registrations")?;
-            match line.split_once(' ') {
-                None if line == REGISTRATIONS => break,
-                Some(("activation", machine)) => {
-                    activation.insert(
-                        machine
-                            .parse()
-                            .map_err(|_| format!("the machine {machine:?}"))?,
-                    );
-                }
-                Some(("system", path)) => system = Some(path_in(path)?),
-                Some(("firmware", path)) => firmware = Some(Firmware::new(path_in(path)?)),
-                Some((key @ ("size" | "hash"), file)) => {
-                    let firmware = firmware
-                        .as_mut()
-                        .ok_or_else(|| format!("the line {line:?}"))?;
-                    firmware.note(key, file)?;
-                }
-                Some(("address", text)) => {
-                    let address: Result<IpAddr, _> = text.parse();
-                    let address = address.map_err(|_| format!("the address {text:?}"))?;
-                    addresses.push(address.to_string());
-                }
-                Some((name @ ("kernel" | "initrd" | "kernel-modules"), path)) => {
-                    boot.insert(name.to_owned(), path_in(path)?);
-                }
-                _ => return Err(format!("the line {line:?}")),
-            }
-        }
+        let head = Head::read(&mut lines)?;
         let mut paths = Vec::new();
         let mut known = BTreeSet::new();
         while let Some(first) = lines.next() {
@@ -113,25 +127,19 @@ impl Closure {
                 return Err("it does not end".to_owned());
             }
         }
-        let system = system.ok_or("it names no system")?;
-        let all = [
-            Some(&system),
-            firmware.as_ref().map(|firmware| &firmware.dir),
-        ];
-        if let Some(path) = all
-            .into_iter()
-            .flatten()
-            .find(|path| !known.contains(*path))
-        {
+        let system = head.system.ok_or("it names no system")?;
+        let firmware = head.firmware.as_ref().map(|firmware| &firmware.dir);
+        let mut tops = iter::once(&system).chain(firmware);
+        if let Some(path) = tops.find(|path| !known.contains(*path)) {
             return Err(format!("it lacks {path}"));
         }
         Ok(Self {
             system,
             paths,
-            firmware,
-            boot,
-            addresses,
-            activation,
+            firmware: head.firmware,
+            boot: head.boot,
+            addresses: head.addresses,
+            activation: head.activation,
         })
     }
 

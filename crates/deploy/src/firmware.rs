@@ -11,7 +11,8 @@ use sdbuild_core::human_bytes::human_bytes;
 /// Files at most: five times as many as a Raspberry Pi has.
 const MAX_FILES: usize = 2_000;
 /// What the names of the files end with. A kernel is not among them: a boot loader puts it there.
-const SUFFIXES: [&str; 5] = ["bin", "dat", "dtb", "dtbo", "elf"];
+const SUFFIXES: [&str; 5] = ["bin", "dat", TREE, "dtbo", "elf"];
+const TREE: &str = "dtb";
 const OVERLAYS: &str = "overlays/";
 /// Names the others, so it is the last to be replaced.
 const SETTINGS: &str = "config.txt";
@@ -164,7 +165,7 @@ impl FirmwareChange {
     /// Where the file `name` is in the order: behind others, and beside what starts only with it. After each step the board has all
     /// files that those on it name: what is new comes first, and the settings, which name files, come last.
     fn place<'n>(&self, name: &'n str) -> (u8, Option<&'n str>) {
-        let is_of_kernel = name.ends_with(".dtb") || name.starts_with(OVERLAYS);
+        let is_of_kernel = suffix(name) == TREE || name.starts_with(OVERLAYS);
         let unit = unit(name);
         let rank = match name {
             SETTINGS => 4,
@@ -187,9 +188,13 @@ fn is_firmware(name: &str) -> bool {
     let is_inside = name
         .split('/')
         .all(|part| !part.is_empty() && !part.starts_with('.'));
-    let suffix = name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
-    let is_known = name == SETTINGS || name.starts_with(OVERLAYS) || SUFFIXES.contains(&suffix);
+    let is_known =
+        name == SETTINGS || name.starts_with(OVERLAYS) || SUFFIXES.contains(&suffix(name));
     is_known && is_inside && !name.starts_with('-') && name.chars().all(is_plain)
+}
+
+fn suffix(name: &str) -> &str {
+    name.rsplit_once('.').map_or("", |(_, suffix)| suffix)
 }
 
 /// What the files have in common that start only with each other: `start4.elf` and `fixup4.dat`.
@@ -199,6 +204,9 @@ fn unit(name: &str) -> Option<&str> {
         .and_then(|rest| rest.strip_suffix(".elf"));
     start.or_else(|| name.strip_prefix("fixup")?.strip_suffix(".dat"))
 }
+
+#[cfg(test)]
+mod interruptions;
 
 #[cfg(test)]
 mod tests {
