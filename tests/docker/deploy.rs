@@ -129,8 +129,13 @@ fn a_board_gets_the_firmware_of_its_configuration_on_request() {
     let board = Board::start_from(card_with_nix);
     let runs = board.user.track_runs();
     let first = board.running();
-    let hashes = "mount -o ro /boot/firmware && cd /boot/firmware && find . -type f -exec sha256sum {} + && cd / && umount /boot/firmware";
-    let old = board.machine.run(hashes);
+    let there = |command: &str| {
+        let (before, after) =
+            ("mkdir -p /mnt && mount LABEL=FIRMWARE /mnt && cd /mnt", "cd / && umount /mnt");
+        board.machine.run(&format!("{before} && {command} && {after}"))
+    };
+    let hashes = || there("find . -type f -exec sha256sum {} +");
+    let old = hashes();
     let firmware = "  sdImage.populateFirmwareCommands = lib.mkAfter ''\n    chmod u+w firmware/*\n    \
                     echo dtparam=i2c_arm=on >>firmware/config.txt\n    echo more >>firmware/u-boot.bin\n    \
                     mkdir firmware/overlays\n    echo new >firmware/overlays/new.dtbo\n  '';\n";
@@ -141,17 +146,18 @@ fn a_board_gets_the_firmware_of_its_configuration_on_request() {
         "the firmware differs (--firmware replaces it): overlays/new.dtbo, u-boot.bin, config.txt",
         "already",
     ]);
-    let fill = "mount /boot/firmware && cd /boot/firmware && df -Pk . | awk 'END { print $4 - 600 }' | xargs -I N dd if=/dev/zero of=fill bs=1k count=N && cd / && umount /boot/firmware";
-    board.machine.run(fill);
+    there(
+        "df -Pk . | awk 'END { print $4 - 600 }' | xargs -I N dd if=/dev/zero of=fill bs=1k count=N",
+    );
     let full = run(&mut board.deploy(&file, &["--firmware", "--yes"])).assert_exit_code(3);
     full.assert_stderr_contains(&["firmware partition", "u-boot.bin"]);
-    board.machine.run("mount /boot/firmware && rm /boot/firmware/fill && umount /boot/firmware");
-    assert_eq!(board.machine.run(hashes), old);
+    there("rm fill");
+    assert_eq!(hashes(), old);
 
     run(&mut board.deploy(&file, &["--firmware", "--yes"])).assert_exit_code(0);
-    assert_ne!(board.machine.run(hashes), old);
+    assert_ne!(hashes(), old);
     let again = run(&mut board.deploy(&file, &["--firmware", "--yes"])).assert_exit_code(0);
-    again.assert_stderr_contains(&["already"]);
+    let again = again.assert_stderr_contains(&["already"]);
     assert!(!again.stderr.contains("differs"), "{}", again.stderr);
     assert_eq!(
         (board.running(), generations(&board.machine)),
