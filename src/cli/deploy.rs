@@ -59,7 +59,7 @@ pub struct Deploy {
 
     /// Replace the files of the firmware partition that differ, such as U-Boot and device trees
     ///
-    /// When the board runs the new system, or before it is restarted.
+    /// That happens when the board runs the new system; with --boot, when it starts the new system next. Without the flag, deploy only says which files differ. Firmware that does not start cannot be taken back from here.
     #[arg(long, conflicts_with_all = ["test", "list", "rollback", "collect"], hide_short_help = true)]
     pub firmware: bool,
 

@@ -135,11 +135,8 @@ async fn deploy(
     };
     let boards = try_new(args, &ssh, hosts, &state_dir, &terminal, context);
     let mut boards = Box::pin(boards).await;
-    if !boards.is_empty()
-        && boards
-            .iter()
-            .all(|(_, tried)| matches!(tried, Some(Err(_))))
-    {
+    let is_failed = |(_, tried): &Target| matches!(tried, Some(Err(_)));
+    if !boards.is_empty() && boards.iter().all(is_failed) {
         let failed = |(host, tried): Target| Some((host, Err(tried?.err()?)));
         return Ok(boards.into_iter().filter_map(failed).collect());
     }
@@ -161,36 +158,18 @@ async fn deploy(
             context.events.notice(format!("to {host}"));
             boards.push((host, None));
         }
-        let is_alone = boards.len() == 1;
-        let one = |(host, tried): Target| {
-            let (ssh, request, name, closure, terminal) =
-                (ssh.clone(), &request, &name, &closure, &terminal);
-            async move {
-                let own = Context {
-                    events: named_events(&context.events, &host),
-                    ..context.clone()
-                };
-                let run = Run {
-                    args,
-                    request,
-                    name,
-                    closure,
-                    export,
-                    terminal,
-                    ui,
-                    context: if is_alone { context } else { &own },
-                };
-                let done = match tried.transpose() {
-                    Ok(opened) => Box::pin(run.deploy(ssh, host.clone(), opened)).await,
-                    Err(failure) => Err(failure),
-                };
-                (host, done)
-            }
+        let run = Run {
+            args,
+            request: &request,
+            name: &name,
+            closure: &closure,
+            export,
+            terminal: &terminal,
+            ui,
+            context,
         };
-        let at_once = to_usize(args.jobs.map_or(BOARDS_AT_ONCE, Number::get).into());
-        let all = stream::iter(boards).map(one).buffer_unordered(at_once);
         Ok(Built {
-            value: all.collect::<Deployed>().await,
+            value: Box::pin(run.deploy_to_all(&ssh, boards)).await,
             leftovers: built.leftovers,
         })
     };
@@ -490,6 +469,27 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Deploys to several `boards` at once.
+    async fn deploy_to_all(&self, ssh: &SshProgram, boards: Vec<Target>) -> Deployed {
+        let is_alone = boards.len() == 1;
+        let one = |(host, tried): Target| async move {
+            let own = Context {
+                events: named_events(&self.context.events, &host),
+                ..self.context.clone()
+            };
+            let context = if is_alone { self.context } else { &own };
+            let run = Run { context, ..*self };
+            let done = match tried.transpose() {
+                Ok(opened) => Box::pin(run.deploy(ssh.clone(), host.clone(), opened)).await,
+                Err(failure) => Err(failure),
+            };
+            (host, done)
+        };
+        let at_once = to_usize(self.args.jobs.map_or(BOARDS_AT_ONCE, Number::get).into());
+        let all = stream::iter(boards).map(one).buffer_unordered(at_once);
+        all.collect().await
+    }
+
     async fn deploy(
         &self,
         ssh: SshProgram,

@@ -168,13 +168,13 @@ fn a_board_gets_the_firmware_of_its_configuration_on_request() {
     // As a board does: U-Boot comes from its card.
     board.machine.run("sync");
     let Board { user, mut machine, disk, port } = board;
-    let card = user.home.path().join("card.img");
+    let card = user.state.path().join("card.img");
     let mut convert = std::process::Command::new("qemu-img");
     convert.args(["convert", "-U", "-O", "raw"]).args([&disk, &card]);
     run(&mut convert).assert_exit_code(0);
     let partition = format!("{}@@8M", card.display());
     let read = |name: &str| {
-        let to = user.home.path().join("read");
+        let to = user.state.path().join("read");
         let mut copy = std::process::Command::new("mcopy");
         copy.args(["-n", "-i", &partition, &format!("::{name}")]).arg(&to);
         run(&mut copy).assert_exit_code(0);

@@ -293,7 +293,8 @@ pub fn card_with_nix(user: &TestUser) -> (PathBuf, PathBuf) {
          sdImage.compressImage = false;\n  boot.initrd.availableKernelModules = [ \"vfat\" \"nls_ascii\" \"nls_cp437\" \"nls_iso8859-1\" ];"
     ));
     let image = user.build_of(&text, &["--compress", "none"]).assert_exit_code(0).image();
-    let disk = user.home.path().join("card.qcow2");
+    // Not uploaded with the configurations.
+    let disk = user.state.path().join("card.qcow2");
     let mut convert = Command::new("qemu-img");
     run(convert.args(["convert", "-O", "qcow2"]).args([&image, &disk])).assert_exit_code(0);
     grow(&disk);

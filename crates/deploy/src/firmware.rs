@@ -266,9 +266,8 @@ mod tests {
         let firmware = firmware(&names.map(|name| (name, 4)));
         let old = names.iter().filter(|name| **name != "new.bin");
         let hash = |name: &str| if name.contains("same") { "new" } else { "old" };
-        let lines: String = old
-            .map(|name| format!("sdbuild: file 4 {} {name}\n", hash(name)))
-            .collect();
+        let line = |name: &&str| format!("sdbuild: file 4 {} {name}\n", hash(name));
+        let lines = old.map(line).collect::<Vec<_>>().concat();
         let said = format!("sdbuild: partition 8 512\n{lines}sdbuild: file 1 - other.bin\n");
         let change = firmware.compare(&said).unwrap();
         let groups: Vec<_> = change.groups.iter().map(|group| group.join(" ")).collect();

@@ -46,9 +46,8 @@ impl Board {
             fs::write(at("new").join(name), &text).unwrap();
             let hash = Command::new("sha256sum").arg(at("new").join(name)).output();
             let hash = String::from_utf8(hash.unwrap().stdout).unwrap();
-            firmware
-                .note("hash", &format!("{} {name}", &hash[..64]))
-                .unwrap();
+            let hash = hash.split(' ').next().unwrap();
+            firmware.note("hash", &format!("{hash} {name}")).unwrap();
             firmware
                 .note("size", &format!("{} {name}", text.len()))
                 .unwrap();
@@ -76,7 +75,7 @@ impl Board {
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         fs::write(self.at("steps"), "").unwrap();
         let mut shell = Command::new("sh");
-        let bin = format!("{}:{}", path("bin"), std::env::var("PATH").unwrap());
+        let bin = format!("{}:/usr/bin:/bin", path("bin"));
         shell.env("PATH", bin).env("STEPS", self.at("steps"));
         shell.env("LAST", last.to_string());
         let shell = shell.args(["-c", &script::input(&script, &words)]);
