@@ -23,22 +23,50 @@ use sdbuild_image::board::BoardName;
 use sdbuild_image::image_format::Format;
 use sdbuild_nix::flake_ref::FlakeRef;
 
-/// Which nixpkgs a configuration is evaluated with, for commands that are not a build.
+/// What Nix evaluates a configuration with, and where it fetches from, for commands that are not a build.
 #[derive(Clone, Debug, Default, Args)]
-pub struct NixpkgsArgs {
+pub struct NixArgs {
     #[arg(long, value_name = "DIR|URL|RELEASE", help_heading = NIX, help = help_of("nixpkgs"))]
     nixpkgs: Option<NixpkgsSource>,
 
     #[arg(long, value_enum, value_name = "SYSTEM", help_heading = MACHINE, hide_short_help = true, help = help_of("system"))]
     system: Option<System>,
+
+    #[arg(long, value_name = "URLS", help_heading = NIX, hide_short_help = true, help = help_of("substituters"))]
+    substituters: Option<WordList>,
+
+    #[arg(long, value_name = "KEYS", help_heading = NIX, hide_short_help = true, help = help_of("trusted_public_keys"))]
+    trusted_public_keys: Option<WordList>,
+
+    #[arg(long, value_name = "URLS", help_heading = NIX, hide_short_help = true, help = help_of("extra_substituters"))]
+    extra_substituters: Option<WordList>,
+
+    #[arg(long, value_name = "KEYS", help_heading = NIX, hide_short_help = true, help = help_of("extra_trusted_public_keys"))]
+    extra_trusted_public_keys: Option<WordList>,
+
+    #[arg(long, num_args = 0, default_missing_value = "true", help_heading = NIX, hide_short_help = true, help = help_of("fallback"))]
+    fallback: Option<bool>,
+
+    #[arg(long, value_name = "FILE", help_heading = NIX, hide_short_help = true, help = help_of("netrc_file"))]
+    netrc_file: Option<PathBuf>,
+
+    #[arg(long, value_name = "FILE", help_heading = NIX, hide_short_help = true, help = help_of("ca_file"))]
+    ca_file: Option<PathBuf>,
 }
 
-impl NixpkgsArgs {
+impl NixArgs {
     /// The settings of a build that these flags give.
     pub(super) fn options(&self) -> Options {
         Options {
             nixpkgs: self.nixpkgs.clone(),
             system: self.system,
+            substituters: self.substituters.clone(),
+            trusted_public_keys: self.trusted_public_keys.clone(),
+            extra_substituters: self.extra_substituters.clone(),
+            extra_trusted_public_keys: self.extra_trusted_public_keys.clone(),
+            fallback: self.fallback,
+            netrc_file: self.netrc_file.clone(),
+            ca_file: self.ca_file.clone(),
             ..Options::default()
         }
     }
@@ -61,9 +89,9 @@ pub struct Check {
     #[command(flatten)]
     pub config: ConfigArgs,
 
-    /// The nixpkgs that it is evaluated with.
+    /// What Nix evaluates it with.
     #[command(flatten)]
-    pub nixpkgs: NixpkgsArgs,
+    pub nix: NixArgs,
 
     /// Board that the image is for, one of `sdbuild boards`; check then also checks what it needs
     #[arg(
@@ -92,7 +120,7 @@ impl Check {
             options: Options {
                 board: self.board,
                 format: self.format.clone(),
-                ..self.nixpkgs.options()
+                ..self.nix.options()
             },
             ..BuildArgs::default()
         })
@@ -422,36 +450,15 @@ pub struct Shell {
     #[command(flatten)]
     pub config: ConfigArgs,
 
-    /// The nixpkgs that it is evaluated with.
+    /// What Nix evaluates it with.
     #[command(flatten)]
-    pub nixpkgs: NixpkgsArgs,
+    pub nix: NixArgs,
 
     #[arg(long, value_enum, value_name = "MODE", help_heading = MACHINE, hide_short_help = true, help = help_of("emulation"))]
     emulation: Option<EmulationChoice>,
 
     #[arg(long, value_name = "REF", help_heading = MACHINE, hide_short_help = true, help = help_of("builder_image"))]
     builder_image: Option<String>,
-
-    #[arg(long, value_name = "URLS", help_heading = NIX, hide_short_help = true, help = help_of("substituters"))]
-    substituters: Option<WordList>,
-
-    #[arg(long, value_name = "KEYS", help_heading = NIX, hide_short_help = true, help = help_of("trusted_public_keys"))]
-    trusted_public_keys: Option<WordList>,
-
-    #[arg(long, value_name = "URLS", help_heading = NIX, hide_short_help = true, help = help_of("extra_substituters"))]
-    extra_substituters: Option<WordList>,
-
-    #[arg(long, value_name = "KEYS", help_heading = NIX, hide_short_help = true, help = help_of("extra_trusted_public_keys"))]
-    extra_trusted_public_keys: Option<WordList>,
-
-    #[arg(long, num_args = 0, default_missing_value = "true", help_heading = NIX, hide_short_help = true, help = help_of("fallback"))]
-    fallback: Option<bool>,
-
-    #[arg(long, value_name = "FILE", help_heading = NIX, hide_short_help = true, help = help_of("netrc_file"))]
-    netrc_file: Option<PathBuf>,
-
-    #[arg(long, value_name = "FILE", help_heading = NIX, hide_short_help = true, help = help_of("ca_file"))]
-    ca_file: Option<PathBuf>,
 }
 
 impl Shell {
@@ -462,14 +469,7 @@ impl Shell {
             options: Options {
                 emulation: self.emulation,
                 builder_image: self.builder_image.clone(),
-                substituters: self.substituters.clone(),
-                trusted_public_keys: self.trusted_public_keys.clone(),
-                extra_substituters: self.extra_substituters.clone(),
-                extra_trusted_public_keys: self.extra_trusted_public_keys.clone(),
-                fallback: self.fallback,
-                netrc_file: self.netrc_file.clone(),
-                ca_file: self.ca_file.clone(),
-                ..self.nixpkgs.options()
+                ..self.nix.options()
             },
             ..BuildArgs::default()
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::args::NixpkgsArgs;
+use super::args::NixArgs;
 use crate::settings::{BuildArgs, ConfigArgs, MACHINE, Number, Options, help_of};
 use sdbuild_build::build_mode::EmulationChoice;
 use sdbuild_core::failure::Failure;
@@ -25,9 +25,9 @@ pub struct Deploy {
     #[command(flatten)]
     config: ConfigArgs,
 
-    /// The nixpkgs that it is evaluated with.
+    /// What Nix evaluates it with.
     #[command(flatten)]
-    nixpkgs: NixpkgsArgs,
+    nix: NixArgs,
 
     #[arg(long, value_name = "NAME", help_heading = MACHINE, hide_short_help = true, help = help_of("format"))]
     format: Option<Format>,
@@ -144,7 +144,7 @@ impl Deploy {
             options: Options {
                 format: self.format.clone(),
                 emulation: self.emulation,
-                ..self.nixpkgs.options()
+                ..self.nix.options()
             },
             ..BuildArgs::default()
         }

@@ -116,3 +116,22 @@ fn every_command_has_examples_that_parse() {
         }
     }
 }
+
+#[test]
+fn commands_that_evaluate_use_the_binary_caches_that_are_given() {
+    for name in ["check", "shell", "deploy"] {
+        let words = ["sdbuild", name, "--substituters", "https://a https://b"];
+        let build = match Cli::parse_from(words).command.unwrap() {
+            Command::Check(check) => check.each().swap_remove(0),
+            Command::Shell(shell) => shell.build(),
+            Command::Deploy(deploy) => deploy.build(None),
+            _ => unreachable!(),
+        };
+        let given = build.options.substituters;
+        assert_eq!(
+            given,
+            Some("https://a https://b".parse().unwrap()),
+            "{name}"
+        );
+    }
+}

@@ -78,6 +78,12 @@ fn builder_and_registrar_have_least_privilege() {
     let running = Running::in_mid_build(&user, &[]);
     let (builder, registrar) = (runs.container("builder"), runs.container("registrar"));
 
+    // Nix takes a home that is not its user's for none.
+    let homes = "for p in /proc/[0-9]*; do tr '\\0' '\\n' <$p/environ | sed -n 's/^HOME=//p' | xargs stat -c '%u %n'; done";
+    let mut exec = Command::new("docker");
+    let homes = run(exec.args(["exec", &builder, "sh", "-c", homes])).assert_exit_code(0).stdout;
+    assert!(homes.lines().any(|home| home == "1000 /build/home/own"), "{homes}");
+
     let builder = inspect(&builder);
     assert_eq!(builder["Config"]["User"], "1000:1000");
     assert_eq!(builder["HostConfig"]["SecurityOpt"], serde_json::json!(["no-new-privileges"]));

@@ -281,6 +281,18 @@ fn what_the_board_lacks_at_its_start_is_found() {
     ] {
         assert_eq!(found(there), [""; 0], "{there}");
     }
+    // Secrets of a late key let nobody in. Without that file sops-nix decrypts nothing.
+    let password = "age.secrets.wifi.path = \"/run/agenix/wifi\"; age.secrets.wifi.file = ./pi.nix; \
+                    age.identityPaths = [ \"/etc/key\" ]; users.users.root = { hashedPasswordFile = \"/run/agenix/wifi\";\n  \
+                    openssh.authorizedKeys.keyFiles = lib.mkForce [ ]; };";
+    assert_eq!(found(password), ["late-key"]);
+    let password = format!(
+        "{password} services.openssh.authorizedKeysFiles = lib.mkForce [ \"%h/.ssh/authorized_keys\" ];"
+    );
+    assert_eq!(found(&password), ["late-key", "nobody-gets-in"]);
+    let early = "fileSystems.\"/data\" = { device = \"LABEL=DATA\"; fsType = \"ext4\"; options = [ \"nofail\" ]; neededForBoot = ";
+    assert_eq!(found(&format!("{early}true; }};")), ["needed-disk"]);
+    assert_eq!(found(&format!("{early}false; }};")), [""; 0]);
     let gps = "mini.raspberryPi = true; services.gpsd = { enable = true; devices = [ \"/dev/ttyAMA0\" ]; };";
     assert_eq!(found(gps), ["busy-port"]);
     assert_eq!(found(&gps.replace("ttyAMA0", "ttyACM0")), [""; 0]);

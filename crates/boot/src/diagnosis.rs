@@ -205,8 +205,8 @@ const MISSING_ROOT: [&str; 3] = [
     "timed out waiting for device",
     "stage 1: no root file system",
 ];
-const NO_ROOT: &str = "`fileSystems.\"/\"` must name the image's own label. Leave both to the sd-image module, or set \
-                       sdImage.rootVolumeLabel";
+const NO_ROOT: &str = "`fileSystems.\"/\".device` must name the root file system of the image. Leave it to the module that \
+                       makes the image: the label is NIXOS_SD on nixpkgs' SD card, and nixos on its disks";
 const NO_DRIVER: &str = "the kernel cannot reach the root file system. Check the INITRD line of the boot menu, \
                          boot.initrd.availableKernelModules (virtio_pci and virtio_blk here) and root=";
 

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
+
 /// The directory of the names that udev takes from file systems and partitions.
 pub const BY_NAME: &str = "/dev/disk/by-";
 /// Types of file systems that are on no disk, or on another machine's.
@@ -25,7 +27,7 @@ const NUMBERED_DISKS: [&str; 3] = ["mmcblk", "nbd", "nvme"];
 const ASSEMBLED: [&str; 3] = ["dm-", "lvm-", "md-"];
 
 /// The names of a partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct CardPartition {
     /// Its number.
     pub number: u32,

@@ -75,6 +75,7 @@ pub fn looked_at(facts: &ConfigFacts, board: Option<&Board>) -> Vec<String> {
         is(facts.card, "its boot loader"),
         of_board,
         is(has_card, "the root file system on the card"),
+        is(facts.disk.is_some(), "the root file system on the disk"),
         is(!facts.container, "the network"),
         is(true, "logins"),
         is(true, "secrets in the store"),

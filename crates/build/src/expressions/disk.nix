@@ -43,6 +43,12 @@ let
   # As nixpkgs' make-disk-image.nix has them, as far as it has any.
   labels = { root = "nixos"; esp = "ESP"; };
   rootUuid = "f222513b-ded1-49fa-b591-20ce86a2fe7f";
+  espId = "4E49-584F";
+  # As in `CardPartition` of crates/image/src/card.rs.
+  partitions = [
+    { number = 1; label = labels.esp; part_label = labels.esp; uuid = espId; fs_type = "vfat"; }
+    { number = 2; label = labels.root; part_label = labels.root; uuid = rootUuid; fs_type = "ext4"; }
+  ];
   espMiB = 256;
   # What nixpkgs leaves free for the first boot.
   freeMiB = 512;
@@ -98,7 +104,7 @@ let
         ${commands}
         echo "file disk-image $disk" >$out/nix-support/hydra-build-products
       '';
-      passthru = { inherit (config.image) filePath; };
+      passthru = { inherit (config.image) filePath; inherit partitions; };
     };
   # The same for all forms, which are made of it.
   raw =
@@ -133,7 +139,7 @@ let
       END
 
       truncate -s ${toString espMiB}M esp.img
-      mkfs.vfat --invariant -F 32 -i 4e49584f -n ${labels.esp} esp.img >/dev/null
+      mkfs.vfat --invariant -F 32 -i ${lib.replaceStrings [ "-" ] [ "" ] espId} -n ${labels.esp} esp.img >/dev/null
       find esp -exec touch -d '2000-01-01 00:00:00' {} +
       # In an order of their own: that of a directory is the builder's.
       (cd esp && find . -mindepth 1 -type d | sort) | while read -r name; do mmd -i esp.img "::$name"; done

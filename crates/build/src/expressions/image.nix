@@ -4,6 +4,7 @@
 #   choice       the attribute and who chose it (`ImageChoice` in crates/core/src/image_choice.rs); null if there is no image
 #   missing      why there is none, as far as that is known (`MissingImage` in crates/nix/src/check/facts.rs)
 #   isCard       whether it is an SD card
+#   partitions   those of a disk that sdbuild makes; null of other images
 #   config       the configuration with the module of the image
 #   isSystem     whether the system is built in place of the image
 #   deployment   from a system to what `deploy` builds: the system, or a directory with a link to it and, as far as that is known, one
@@ -266,6 +267,7 @@ forSystem rec {
       // (if chosen.path == ofBuild ++ [ "image" ] then { path = tryOr null ((evaluation.config.image or { }).filePath or null); } else { });
   missing = if chosen == null && format.isDefault then obstacle else null;
   isCard = chosen != null && elem attribute [ "config.system.build.sdImage" "config.system.build.images.sd-card" ];
+  partitions = if isVariant then (image.passthru or { }).partitions or null else null;
   # Options of a variant exist only inside it.
   config = if isVariant then (image.passthru or { }).config or evaluation.config else evaluation.config;
   deployment =

@@ -30,10 +30,15 @@ fn root_option(name: &str) -> OptionPath {
 
 /// The path of the image's root file system, as source text of Nix.
 fn image_root(facts: &ConfigFacts) -> String {
-    let label = facts.sd.root_label.as_deref();
+    let partitions = card(facts).map(|card| card.partitions);
+    let root = partitions
+        .into_iter()
+        .flatten()
+        .find(|one| one.number == ROOT);
+    let label = root.and_then(|root| root.label);
     nix_string(&format!(
         "{BY_NAME}label/{}",
-        label.unwrap_or(DEFAULT_ROOT_LABEL)
+        label.as_deref().unwrap_or(DEFAULT_ROOT_LABEL)
     ))
 }
 
@@ -94,20 +99,21 @@ fn other_root(facts: &ConfigFacts) -> Option<Finding> {
 }
 
 fn no_store(facts: &ConfigFacts) -> Finding {
-    let why = "the store is on the card, which is mounted nowhere, so the boot finds no system";
+    let why = "the store is in the image's root file system, which is mounted nowhere, so the boot finds no system";
     let value = nix_string(root_type(facts));
     let finding = Finding::of_value("other-root", Error, root_option("fsType"), value, why);
     let (device, kind) = (image_root(facts), nix_string(image_root_type(facts)));
     let card = format!("{{ device = {device}; fsType = {kind}; neededForBoot = true; }}");
     let store = "{ device = \"/card/nix\"; fsType = \"none\"; options = [ \"bind\" ]; neededForBoot = true; }";
-    finding.fix([
+    let registration = Change::set(
+        path("sdImage.nixPathRegistrationFile"),
+        "\"/card/nix-path-registration\"",
+    );
+    let mounts = [
         Change::set(member("fileSystems", "/card", ""), card),
         Change::set(member("fileSystems", "/nix", ""), store),
-        Change::set(
-            path("sdImage.nixPathRegistrationFile"),
-            "\"/card/nix-path-registration\"",
-        ),
-    ])
+    ];
+    finding.fix(mounts).fix(facts.card.then_some(registration))
 }
 
 fn root_fault(facts: &ConfigFacts) -> Option<RootFault> {
@@ -146,24 +152,29 @@ fn needed_disk(disk: &FileSystemFacts) -> Finding {
         member("fileSystems", &disk.path, "options"),
         [nix_string("nofail")],
     );
-    let finding = Finding::of_option(
-        "needed-disk",
-        Warning,
-        option,
-        format!(" ({device}) without nofail"),
-        "without that disk the machine stops in emergency mode, without network and SSH",
-    );
-    finding.fix([change])
+    let (with, why) = if disk.is_early {
+        let why = "without that disk the first stage of the boot stops, also with nofail, without network and SSH. Without \
+                   neededForBoot, nofail lets the machine start";
+        (" with neededForBoot", why)
+    } else {
+        let why = "without that disk the machine stops in emergency mode, without network and SSH";
+        (" without nofail", why)
+    };
+    let detail = format!(" ({device}){with}");
+    let finding = Finding::of_option("needed-disk", Warning, option, detail, why);
+    finding.fix((!disk.is_early).then_some(change))
 }
 
-/// The file systems on other disks than the card, without which systemd stops in emergency mode.
+/// The file systems on other disks than the card, without which the start stops.
 fn needed_disks(facts: &ConfigFacts) -> impl Iterator<Item = &FileSystemFacts> {
     let card = card(facts);
     let root = path_of(root_device(facts));
     let is_other = move |device: &str| {
         let device = path_of(device);
         let is_by_name = device.starts_with(BY_NAME);
-        let is_disk = is_by_name || OTHER_DISKS.iter().any(|start| device.starts_with(start));
+        // A disk has such names itself.
+        let is_disk =
+            is_by_name || facts.card && OTHER_DISKS.iter().any(|start| device.starts_with(start));
         let card = card.as_ref().filter(|_| is_disk && device != root);
         card.is_some_and(|card| match card.location(&device, "auto") {
             Location::Card(_) => false,
@@ -175,9 +186,15 @@ fn needed_disks(facts: &ConfigFacts) -> impl Iterator<Item = &FileSystemFacts> {
     needed.filter(move |disk| disk.device.as_deref().is_some_and(&is_other))
 }
 
-/// The card with nixpkgs' image; `None` if the image is another one, of which nothing is known.
+/// The card with nixpkgs' image, or a disk; `None` if the image is another one, of which nothing is known.
 fn card(facts: &ConfigFacts) -> Option<Card> {
     let sd = &facts.sd;
+    if let Some(partitions) = facts.disk.clone() {
+        return Some(Card {
+            partitions,
+            ..Card::default()
+        });
+    }
     let root_label = sd.root_label.clone().filter(|_| facts.card)?;
     let id = sd.disk_id.as_deref().unwrap_or(DEFAULT_DISK_ID);
     let id = id.strip_prefix("0x").unwrap_or(id);

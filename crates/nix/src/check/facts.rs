@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::finding::OptionPath;
 use crate::attribute_path;
 use sdbuild_core::image_choice::ImageChoice;
+use sdbuild_image::card::CardPartition;
 
 /// What a configuration sets that matters for booting and logging in.
 #[expect(
@@ -23,6 +24,8 @@ pub struct ConfigFacts {
     pub missing: Option<MissingImage>,
     /// Whether that is an SD card: what boots on a board by an extlinux menu.
     pub card: bool,
+    /// The partitions of a disk that sdbuild makes, unless something changes them at the first start.
+    pub disk: Option<Vec<CardPartition>>,
     /// Whether it runs as a container, to which the engine gives a network.
     pub container: bool,
     /// The release of NixOS, `26.05`.
@@ -39,7 +42,7 @@ pub struct ConfigFacts {
     pub users: Vec<UserFacts>,
     /// The user who is logged in at the console automatically.
     pub autologin: Option<String>,
-    /// Whether that is because nixpkgs' module for installers is imported.
+    /// Whether nixpkgs' module for installers on SD cards is imported, which does that.
     pub installer: bool,
     /// The names of all groups.
     pub groups: Vec<String>,
@@ -121,8 +124,10 @@ pub struct FileSystemFacts {
     pub device: Option<String>,
     /// Its type, `ext4`.
     pub fs_type: Option<String>,
-    /// Whether systemd waits for it at the start, and stops in emergency mode without it.
+    /// Whether the start stops without it.
     pub is_needed: bool,
+    /// Whether the script of the first stage mounts it, which does not know `nofail`.
+    pub is_early: bool,
 }
 
 /// A user who may log in.
@@ -180,13 +185,18 @@ pub enum PasswordState {
     Empty,
     /// A password.
     Set,
+    /// A password in a secret that the card has no key for.
+    Late,
 }
 
 /// The SSH server; `None` means the server's own default.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "these are facts, not modes")]
 pub struct SshFacts {
     /// Whether the service is enabled.
     pub enable: bool,
+    /// Whether Tailscale, which joins its network by itself, lets users in beside it.
+    pub by_tailscale: bool,
     /// The option that keeps systemd from starting it all the same, such as `systemd.services.sshd.enable`.
     pub unit_off: Option<String>,
     /// The ports on which it listens.
@@ -227,12 +237,14 @@ pub struct SshFacts {
 pub struct FirewallFacts {
     /// Whether the service is enabled.
     pub enable: bool,
-    /// The SSH server's ports that it lets through.
+    /// The SSH server's ports that it lets through, on interfaces that a new machine has.
     pub admitted: Vec<u16>,
     /// Whether `services.openssh.openFirewall` opens them.
     pub opened_by_ssh: bool,
-    /// Whether it trusts an interface other than the loopback.
+    /// Whether it trusts an interface that a new machine has, other than the loopback.
     pub trusts: bool,
+    /// Other interfaces on which it lets the SSH server's ports through: those that programs make.
+    pub later: Vec<String>,
     /// Whether the configuration has rules in the words of iptables or nftables, which are not understood.
     pub has_own_rules: bool,
 }

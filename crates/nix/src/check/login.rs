@@ -1,7 +1,7 @@
 //! The rules about logging in and administering the machine. Pure.
 
 use super::accounts::{has_wrong_hash, has_wrong_key};
-use super::facts::{ConfigFacts, UserFacts};
+use super::facts::{ConfigFacts, PasswordState, UserFacts};
 use super::finding::Severity::{Error, Warning};
 use super::finding::{Change, Finding, member, path, user_option};
 use super::ways_in::{
@@ -40,10 +40,17 @@ fn nobody_gets_in(facts: &ConfigFacts) -> Option<Finding> {
     let expired = facts.users.iter().find(|user| user.has_expired_key);
     let expired =
         expired.map(|user| format!("; the expiry-time of a key of {} is over", user.name));
+    let is_late = |user: &&UserFacts| user.password == PasswordState::Late;
+    let late = facts.users.iter().find(is_late);
+    let late = late.map(|user| {
+        let name = &user.name;
+        format!("; the password of {name} is a secret that the first start cannot decrypt")
+    });
     let detail = format!(
-        "no key and no password ({}{})",
+        "no key and no password ({}{}{})",
         names.join(", "),
-        expired.unwrap_or_default()
+        expired.unwrap_or_default(),
+        late.unwrap_or_default()
     );
     let why = "the machine starts, but nobody can log in";
     (facts.is_locked_out() && !is_explained).then(|| {
@@ -108,7 +115,7 @@ fn ssh_off(facts: &ConfigFacts) -> Option<Finding> {
         "false",
         "without a display and a keyboard, nobody can reach the machine",
     );
-    Some(finding.fix([Change::set(option, "true")]))
+    (!facts.ssh.by_tailscale).then(|| finding.fix([Change::set(option, "true")]))
 }
 
 fn ssh_turns_away(facts: &ConfigFacts) -> Option<Finding> {
@@ -159,11 +166,14 @@ fn ssh_port(facts: &ConfigFacts) -> Option<Finding> {
 
 fn firewall(facts: &ConfigFacts) -> Option<Finding> {
     let is_reached = facts.ssh.runs() && !facts.ssh.serves_itself_only();
-    if !is_reached || !facts.firewall_is_shut() {
+    if !is_reached || !facts.firewall_is_shut() || facts.ssh.by_tailscale {
         return None;
     }
     let ports: Vec<String> = facts.ssh.ports.iter().map(u16::to_string).collect();
-    let shown = listed(&ports);
+    let mut shown = listed(&ports);
+    if !facts.firewall.later.is_empty() {
+        shown = format!("{shown} but on {}", listed(&facts.firewall.later));
+    }
     let (finding, change) = if facts.firewall.opened_by_ssh {
         // A list with a higher priority leaves out that of the SSH server.
         let allowed = path("networking.firewall.allowedTCPPorts");
@@ -183,7 +193,7 @@ fn firewall(facts: &ConfigFacts) -> Option<Finding> {
     } else {
         (
             Error,
-            "the firewall blocks every connection to the SSH server",
+            "the firewall blocks every connection to the SSH server on the interfaces that a board starts with",
             vec![change],
         )
     };

@@ -86,7 +86,7 @@ fn stored_secret(secret: &StoredSecretFacts) -> Finding {
 /// Secrets that cannot be decrypted before somebody puts their key onto the card.
 fn late_key(late: &LateKeyFacts) -> Finding {
     let paths: Vec<&str> = late.paths.iter().map(String::as_str).collect();
-    // Keys for age are of that kind in most cases.
+    // Host keys for age are of that kind in most cases.
     let of_kind = paths.iter().find(|path| path.contains("ed25519"));
     let first = of_kind.or(paths.first()).copied().unwrap_or_default();
     let secrets: Vec<&str> = late.secrets.iter().map(String::as_str).collect();

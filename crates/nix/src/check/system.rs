@@ -146,7 +146,7 @@ fn upgrade_in_memory(facts: &ConfigFacts, board: Option<&Board>) -> Option<Findi
 /// A failed assertion of NixOS's modules, at which a build stops.
 fn assertion(facts: &ConfigFacts, text: &str) -> Finding {
     let refused = "NixOS refuses to build this configuration";
-    if let Some(removed) = removed_option(text) {
+    if let Some(removed) = removed_option(text, facts) {
         return removed;
     }
     // Only nixpkgs' module for images of any board leaves GRUB on.
@@ -188,13 +188,13 @@ fn proposed_definition(text: &str) -> Option<Change> {
 }
 
 /// An option of the user's own that NixOS no longer has, if the assertion `text` is about one.
-fn removed_option(text: &str) -> Option<Finding> {
+fn removed_option(text: &str, facts: &ConfigFacts) -> Option<Finding> {
     let rest = text.strip_prefix("The option definition `")?;
     let (option, rest) = rest.split_once("' in `")?;
     let (files, advice) = rest.split_once("' no longer has any effect; please remove it.")?;
     let is_own = files.starts_with(layout::CONFIG_DIR) && !files.contains('\'');
     let advice = match option {
-        "boot.loader.raspberryPi" => {
+        "boot.loader.raspberryPi" if facts.loaders == ["generic-extlinux-compatible"] => {
             "The image starts by U-Boot and an extlinux menu without it".to_owned()
         }
         _ => advice.split_whitespace().collect::<Vec<_>>().join(" "),

@@ -237,9 +237,44 @@ fn a_board_needs_its_firmware_or_its_u_boot() {
     }
 }
 
+/// A file system as one of the facts.
+fn fs(path: &str, device: &str, is_needed: bool) -> Json {
+    json!([{ "path": path, "device": device, "fs_type": "ext4", "is_needed": is_needed, "is_early": false }])
+}
+
+#[test]
+fn a_disk_has_the_file_systems_that_the_boot_mounts() {
+    let early = fs("/data", "/dev/disk/by-label/DATA", true).to_string();
+    let early = early.replace("\"is_early\":false", "\"is_early\":true");
+    let partition = |number: u32, name: &str, uuid: &str, kind: &str| json!({ "number": number, "label": name, "part_label": name, "uuid": uuid, "fs_type": kind });
+    let disk = json!([
+        partition(1, "ESP", "4E49-584F", "vfat"),
+        partition(2, "nixos", "1-1", "ext4")
+    ]);
+    let disk = format!("/card=false /file_systems=[] /disk={disk}");
+    assert_found(
+        None,
+        &format!(
+            r#"
+            other-root! fileSystems."/".device {disk} /root/device="/dev/disk/by-uuid/2-2" => fileSystems."/".device = lib.mkForce "/dev/disk/by-label/nixos";
+            other-root! fileSystems."/".device {disk} /root/device="LABEL=NIXOS_SD"
+            other-root! fileSystems."/".fsType {disk} /root={{"device":"none","fs_type":"tmpfs"}} => fileSystems."/card" = {{ device = "/dev/disk/by-label/nixos"; fsType = "ext4"; neededForBoot = true; }}; | fileSystems."/nix" = {{ device = "/card/nix"; fsType = "none"; options = [ "bind" ]; neededForBoot = true; }};
+            root-type! fileSystems."/".fsType {disk} /root={{"device":"LABEL=nixos","fs_type":"xfs"}}
+            needed-disk fileSystems."/boot" {disk} /root/device="LABEL=nixos" /file_systems={}
+            needed-disk fileSystems."/data" /file_systems={early} ? neededForBoot => -
+            - - {disk} /root/device="LABEL=nixos" /file_systems={}
+            - - {disk} /root/device="UUID=1-1" /file_systems={}
+            - - {disk} /root/device="/dev/disk/by-partlabel/nixos"
+            "#,
+            fs("/boot", "/dev/disk/by-uuid/2178-694E", true),
+            fs("/boot", "LABEL=ESP", true),
+            fs("/boot", "/dev/sda1", true),
+        ),
+    );
+}
+
 #[test]
 fn the_card_has_the_file_systems_that_the_boot_mounts() {
-    let fs = |path: &str, device: &str, is_needed: bool| json!([{ "path": path, "device": device, "fs_type": "ext4", "is_needed": is_needed }]);
     assert_found(
         None,
         r#"
@@ -308,6 +343,8 @@ fn keys_and_passwords_are_what_they_have_to_be() {
             r#"
             nobody-gets-in! - /users=root:-:none
             - - /users=root:-:none /ssh/other_keys=true
+            nobody-gets-in! - /users=root:-:none, ann:-:late:wheel ? the password of ann
+            - - /users=ann:key:late:wheel
             nobody-gets-in! - /users=root:-:none:-:has_expired_key~true ? expiry-time
             nobody-gets-in! - /users=ann:-:none:wheel
             key-is-none! {keys} /users=root:AAAA:none ? no user has another key => {keys} = [ "ssh-ed25519 …" ]; # the line that `cat ~/.ssh/id_ed25519.pub` prints; `ssh-keygen -t ed25519` makes that file
@@ -345,6 +382,7 @@ fn somebody_reaches_the_machine_and_can_administer_it() {
             r#"
             ssh-off! services.openssh.enable /ssh/enable=false
             ssh-off! systemd.services.sshd.enable /ssh/unit_off="systemd.services.sshd.enable"
+            - - /ssh/enable=false /ssh/by_tailscale=true
             ssh-unread services.openssh /ssh/unread=["match"]
             ssh-port services.openssh.settings.Port /ssh/other_port=2222
             ssh-turns-away! {settings}.PermitRootLogin /ssh/root="no"
@@ -357,6 +395,8 @@ fn somebody_reaches_the_machine_and_can_administer_it() {
             firewall! networking.firewall.allowedTCPPorts /firewall/admitted=[] => networking.firewall.allowedTCPPorts = [ 22 ];
             firewall! services.openssh.openFirewall /firewall/admitted=[] /firewall/opened_by_ssh=false => services.openssh.openFirewall = true;
             firewall networking.firewall.allowedTCPPorts /firewall/admitted=[] /firewall/has_own_rules=true => -
+            firewall! services.openssh.openFirewall /firewall/admitted=[] /firewall/opened_by_ssh=false /firewall/later=["docker0"] ? 22 but on docker0
+            - - /firewall/admitted=[] /ssh/by_tailscale=true
             - - /firewall/admitted=[] /firewall/enable=false
             - - /firewall/admitted=[] /firewall/trusts=true
             autologin services.getty.autologinUser {console} => services.getty.autologinUser = lib.mkForce null;
@@ -538,6 +578,7 @@ fn the_release_and_nixos_own_messages_are_findings() {
             assertion! - /assertions=["in:/build/config/a.nix."] ? in:a.nix NixOS
             assertion! boot.loader.grub.enable /loaders=["grub"] /assertions=["set ‘boot.loader.grub.devices’"]
             assertion! boot.loader.raspberryPi /assertions=["{removed}"] ? from a.nix. The image starts by U-Boot
+            assertion! boot.loader.raspberryPi /loaders=["raspberry-pi"] /assertions=["{removed}"] ? Use b
             assertion! - /assertions=["{other}"]
             warning - /warnings=["old"]
             warning - /warnings=["{theirs}"]
@@ -626,6 +667,8 @@ fn what_was_looked_at_depends_on_the_image_and_the_board() {
     assert!(looked(&[], Some("rpi4")).contains("the firmware partition for Raspberry Pi 4"));
     let other = looked(&[("/sd/root_label", Json::Null)], Some("other"));
     assert!(!other.contains("root file system"), "{other}");
+    let disk = looked(&[("/card", json!(false)), ("/disk", json!([]))], None);
+    assert!(disk.contains("root file system"), "{disk}");
 }
 
 #[test]

@@ -19,12 +19,12 @@ impl UserFacts {
         !self.key_files.is_empty() || self.keys.iter().any(|line| ssh_key::lets_owner_in(line))
     }
 
-    /// Whether the user has a key or a password.
+    /// Whether the user has a key or a password at the first start.
     pub(super) fn has_secret(&self) -> bool {
-        self.has_key() || self.has_password()
+        self.has_key() || self.has_password() && self.password != PasswordState::Late
     }
 
-    /// Whether the user has a password, even an empty one.
+    /// Whether the user has a password, even an empty one or one that is decrypted later.
     pub(super) fn has_password(&self) -> bool {
         self.password != PasswordState::None
     }
@@ -246,7 +246,7 @@ pub(super) fn way_in(ssh: &SshFacts, user: &UserFacts) -> Result<&'static str, O
         (PasswordState::Set, _) if passwords_allowed => Ok("with a password"),
         (PasswordState::Set, _) => Err(Obstacle::PasswordsOff),
         (PasswordState::Empty, _) => Err(Obstacle::EmptyPassword),
-        (PasswordState::None, _) => Err(Obstacle::NoSecret),
+        (PasswordState::None | PasswordState::Late, _) => Err(Obstacle::NoSecret),
     };
     by_password.or_else(|obstacle| match (user.has_key(), keys_are_off) {
         // Nobody but the authority knows whether there is a certificate.

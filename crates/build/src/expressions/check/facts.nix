@@ -102,7 +102,7 @@ let
       hash = builtins.head first;
     in
     if file != null then
-      (if isRelative file then "none" else "set")
+      (if isRelative file then "none" else if elem file lateFiles then "late" else "set")
     else if first != [ ] then
       (if hash == "" then "empty" else if isLock hash || !isHash hash then "none" else "set")
     else if clear != [ ] then
@@ -156,8 +156,23 @@ let
   rangesHold = port: any (range: range.from <= port && port <= range.to);
   admits = wall: port: elem port (wall.allowedTCPPorts or [ ]) || rangesHold port (wall.allowedTCPPortRanges or [ ]);
   wall = ifEnabled (networking.firewall or { });
-  hasTrusted = filter (name: name != "lo") (wall.trustedInterfaces or [ ]) != [ ];
-  walls = [ wall ] ++ list (wall.interfaces or { });
+  admitsSsh = wall: any (admits wall) (ssh.ports or [ 22 ]);
+  ofWall = wall.interfaces or { };
+  # What programs make, so that a new machine has none of it.
+  isOfProgram = name: builtins.match "lo|br-[0-9a-f]{12}|wt[0-9]+|(cali|cni|docker|dummy|flannel|incusbr|kube|lxcbr|lxdbr|nebula|podman|tailscale|tap|tun|utun|vb-|ve-|veth|virbr|vnet|wg|zt).*" name != null;
+  membersOf = name: builtins.concatMap (kind: ((networking.${kind} or { }).${name} or { }).interfaces or [ ]) [ "bonds" "bridges" ];
+  # The tunnels that the configuration itself makes.
+  tunnels =
+    (if joinsTailscale then [ (tailscale.interfaceName or "tailscale0") ] else [ ])
+    ++ builtins.concatMap (kind: builtins.attrNames ((networking.${kind} or { }).interfaces or { })) [ "wireguard" "wg-quick" ]
+    ++ map (device: (device.netdevConfig or { }).Name or null) (list ((config.systemd.network or { }).netdevs or { }));
+  isThere = name: if membersOf name != [ ] then any (member: !isOfProgram member) (membersOf name) else !isOfProgram name || elem name tunnels;
+  trusted = wall.trustedInterfaces or [ ];
+  walls = [ wall ] ++ map (name: ofWall.${name}) (filter isThere (builtins.attrNames ofWall));
+  # With a key Tailscale joins its network, and may let users in past the SSH server.
+  tailscale = ifEnabled (config.services.tailscale or { });
+  joinsTailscale = tailscale.authKeyFile or null != null && !elem tailscale.authKeyFile lateFiles;
+  hasTailscaleSsh = joinsTailscale && any (flag: elem flag [ "--ssh" "--ssh=true" ]) (tailscale.extraUpFlags or [ ] ++ tailscale.extraSetFlags or [ ]);
   commands = import ./commands.nix { inherit options; inherit (evaluation) pkgs; };
   # Rules in the words of iptables and nftables.
   hasOwnRules = any commands.isSetByUser [
@@ -213,9 +228,11 @@ let
   # For file systems of the network only those who use them wait.
   mayBeMissing = fs: any (option: elem option [ "nofail" "noauto" "_netdev" "x-systemd.automount" ]) (builtins.concatMap commaSeparated (fs.options or [ ]));
   commaSeparated = text: filter builtins.isString (builtins.split "," text);
-  # The first stage of the boot mounts them, whatever their options are (nixos/lib/utils.nix).
+  # The first stage of the boot mounts them (nixos/lib/utils.nix).
   isInFirstStage = path: fs: fs.neededForBoot or false || elem path [ "/" "/nix" "/nix/store" "/var" "/var/log" "/var/lib" "/var/lib/nixos" "/etc" "/usr" ];
-  fileSystem = name: (fs: let path = fs.mountPoint or name; in { inherit path; device = fs.device or null; fs_type = fs.fsType or null; is_needed = !mayBeMissing fs && !isInFirstStage path fs; }) config.fileSystems.${name};
+  # Systemd knows `nofail` there too, the script does not.
+  isOfScript = path: fs: isInFirstStage path fs && !((config.boot.initrd or { }).systemd or { }).enable or false;
+  fileSystem = name: (fs: let path = fs.mountPoint or name; in rec { inherit path; device = fs.device or null; fs_type = fs.fsType or null; is_early = isOfScript path fs; is_needed = is_early || !mayBeMissing fs; }) config.fileSystems.${name};
   sd = config.sdImage or { };
   # An option's default has priority 1500.
   isSet = name: ((options.sdImage or { }).${name}.highestPrio or 1500) < 1500;
@@ -229,6 +246,8 @@ let
   filesIn = commands: map (found: builtins.elemAt found 1) (filter (found: found != null) (map fileIn (pathsIn commands)));
   # What cannot be evaluated, such as a package whose licence is refused, is reported by `whole`.
   filesOf = name: tryOr null (if sd ? ${name} then (files: builtins.deepSeq files files) (filesIn sd.${name}) else null);
+  onCard = import ./on-card.nix { inherit config options commands wordsOf; };
+  lateFiles = if image.isCard then onCard.lateFiles else [ ];
   version = options.system.stateVersion or { };
   etc = config.environment.etc or { };
 
@@ -239,6 +258,7 @@ let
     image = image.choice;
     inherit (image) missing;
     card = image.isCard;
+    disk = if start.isMadeAtStart then null else image.partitions or null;
     container = config.boot.isContainer or false;
     release = config.system.nixos.release or null;
     loaders = filter isLoader loaders;
@@ -248,10 +268,11 @@ let
     users = map login (filter isLoginUser (list config.users.users));
     # Of a user who does not exist nobody is logged in.
     autologin = (name: if name != null && config.users.users ? ${name} then name else null) ((config.services.getty or { }).autologinUser or null);
-    installer = any (file: builtins.match ".*/installation-device[.]nix" (toString file) != null) ((options.services.getty or { }).autologinUser.files or [ ]);
+    installer = any (file: builtins.match ".*/sd-card/[^/]*-installer[.]nix" (toString file) != null) (((options.installer or { }).cloneConfig or { }).files or [ ]);
     inherit groups;
     ssh = {
       enable = ssh.enable or false;
+      by_tailscale = hasTailscaleSsh;
       unit_off = if isSshUnitOff then "systemd.${sshUnit}.sshd.enable" else null;
       ports = ssh.ports or [ 22 ];
       other_port = (port: if builtins.isInt port && !elem port (ssh.ports or [ 22 ]) then port else null) (sshSettings.Port or null);
@@ -265,7 +286,8 @@ let
       denied_groups = words (sshSettings.DenyGroups or null);
       addresses = filter builtins.isString (map (listen: listen.addr or null) (ssh.listenAddresses or [ ]));
       other_keys =
-        any (file: !elem file ownKeyFiles) (ssh.authorizedKeysFiles or [ ])
+        hasTailscaleSsh
+        || any (file: !elem file ownKeyFiles) (ssh.authorizedKeysFiles or [ ])
         || !elem (ssh.authorizedKeysCommand or null) [ null "" "none" ]
         || any (name: sshSettings.${name} or null != null) [ "AuthorizedKeysCommand" "AuthorizedKeysFile" "TrustedUserCAKeys" ]
         || any isSourceOfKeys (linesOf (ssh.extraConfig or ""));
@@ -280,7 +302,8 @@ let
       # The final value, which includes `openFirewall`.
       admitted = filter (port: any (wall: admits wall port) walls) (ssh.ports or [ 22 ]);
       opened_by_ssh = ssh.openFirewall or true;
-      trusts = hasTrusted;
+      trusts = any isThere trusted;
+      later = filter (name: name != "lo" && !isThere name) (trusted ++ filter (name: admitsSsh ofWall.${name}) (builtins.attrNames ofWall));
       has_own_rules = wall.enable or false && hasOwnRules;
     };
     network = {
@@ -339,7 +362,7 @@ let
     };
     stored_secrets = import ./stored-secrets.nix { inherit config commands; };
     upgrades_to_nothing = import ./upgrades.nix { inherit config options commands; };
-    inherit (import ./on-card.nix { inherit config options commands wordsOf; }) upgrades_in_memory late_keys serial_services vendor_kernel;
+    inherit (onCard) upgrades_in_memory late_keys serial_services vendor_kernel;
     upgrade_has_channel = (config.system.autoUpgrade or { }).channel or null != null;
   };
 in

@@ -29,13 +29,23 @@ let
   etcName = path: if substring 0 5 path == "/etc/" then substring 5 (stringLength path) path else "";
   lateKey =
     option: paths: secrets:
-    if paths != [ ] && secrets != { } && all isAbsent paths then [ { inherit option paths; secrets = attrNames secrets; } ] else [ ];
+    if paths != [ ] && secrets != { } && all isAbsent paths then [ { inherit option paths; secrets = attrNames secrets; files = map (name: secrets.${name}.path or null) (attrNames secrets); } ] else [ ];
   age = config.age or { };
   sops = config.sops or { };
   ofSops = sops.age or { };
   gnupg = sops.gnupg or { };
   keyFile = filter (path: path != null) [ (ofSops.keyFile or null) ];
-  identities = keyFile ++ ofSops.sshKeyPaths or [ ] ++ gnupg.sshKeyPaths or [ ] ++ filter (path: path != null) [ (gnupg.home or null) ];
+  otherKeys = ofSops.sshKeyPaths or [ ] ++ gnupg.sshKeyPaths or [ ] ++ filter (path: path != null) [ (gnupg.home or null) ];
+  # Without that file sops-nix decrypts nothing, whatever other keys there are, unless it makes the file.
+  identities = if keyFile == [ ] then otherKeys else if ofSops.generateKey or false && !all isAbsent otherKeys then [ ] else keyFile;
+  late =
+    if isCopied || isUserData then
+      [ ]
+    else
+      safely (
+        lateKey [ "age" "identityPaths" ] (age.identityPaths or [ ]) (age.secrets or { })
+        ++ lateKey [ "sops" "age" (if keyFile == [ ] then "sshKeyPaths" else "keyFile") ] identities (sops.secrets or { })
+      );
 
   # The option and its value: one port, or several.
   serial = option: value: concatMap (port: if isString port && match "/dev/(tty(AMA|S)[0-9]+|serial0)" port != null then [ { inherit option port; } ] else [ ]) (if isList value then value else [ value ]);
@@ -48,14 +58,9 @@ let
 in
 {
   upgrades_in_memory = upgrade.enable or false == true && !isElsewhere && !hasSwap;
-  late_keys =
-    if isCopied || isUserData then
-      [ ]
-    else
-      safely (
-        lateKey [ "age" "identityPaths" ] (age.identityPaths or [ ]) (age.secrets or { })
-        ++ lateKey [ "sops" "age" (if keyFile == [ ] then "sshKeyPaths" else "keyFile") ] identities (sops.secrets or { })
-      );
+  late_keys = map (key: removeAttrs key [ "files" ]) late;
+  # Where the secrets are when they are decrypted.
+  lateFiles = concatMap (key: key.files) late;
   serial_services = safely (
     serial [ "services" "gpsd" "devices" ] ((ifEnabled (services.gpsd or { })).devices or [ ])
     ++ serial [ "services" "zigbee2mqtt" "settings" "serial" "port" ] (((settings "zigbee2mqtt").serial or { }).port or null)

@@ -27,6 +27,7 @@ let
   extlinux = ((config.boot.loader or { }).generic-extlinux-compatible or { });
 in
 {
+  inherit isMadeAtStart;
   root_type =
     if isChanged || isSet "rootFilesystemImage" then
       null
