@@ -13,8 +13,8 @@ trap '' HUP INT PIPE TERM
 
 hash_of() { sha256sum <"$1" | cut -d ' ' -f 1; }
 look() {
-  say "partition $(stat -f -c '%a %S' $dir)"
-  find $dir -type f -name "*$new" -exec stat -c 'sdbuild: left %s' {} +
+  say "partition $(stat -f -c '%a %S' "$dir")"
+  find "$dir" -type f -name "*$new" -exec stat -c 'sdbuild: left %s' {} +
   while [ $# -gt 1 ]; do
     size=$(stat -c %s "$dir/$2" 2>/dev/null) hash=-
     [ "$size" != "$1" ] || hash=$(hash_of "$dir/$2")
@@ -22,7 +22,7 @@ look() {
     shift 2
   done
 }
-clean() { find $dir -type f -name "*$new" -exec rm -f {} +; }
+clean() { find "$dir" -type f -name "*$new" -exec rm -f {} +; }
 put() {
   source=$1 group=
   shift
@@ -38,7 +38,7 @@ put() {
       group=
       shift
     else
-      mkdir -p "$(dirname "$dir/$2")" && cp "$source/$2" "$dir/$2$new" || { clean; return 1; }
+      { mkdir -p "$(dirname "$dir/$2")" && cp "$source/$2" "$dir/$2$new"; } || { clean; return 1; }
       [ "$(hash_of "$dir/$2$new")" = "$1" ] || { clean; echo "$dir/$2 was not written as it should be" >&2; return 1; }
       group="$group $2"
       shift 2
@@ -47,7 +47,7 @@ put() {
   say end
 }
 
-exec 8</nix/var/nix/profiles && timeout 60 flock 8 || { echo "another program changes $dir" >&2; exit 1; }
+{ exec 8</nix/var/nix/profiles && timeout 60 flock 8; } || { echo "another program changes $dir" >&2; exit 1; }
 # An automounter mounts it now.
 ls $dir >/dev/null 2>&1
 options=$(sed -n "s#^[^ ]* $dir [^ ]* \([^ ]*\) .*#\1#p" /proc/mounts | tail -n 1)
@@ -55,7 +55,7 @@ way=rw made=
 [ "$task" = put ] || way=ro
 case $options in
   '')
-    grep -q "^[^#]*[[:space:]]$dir[[:space:]]" /etc/fstab || { say none; exit 0; }
+    grep -q "^[^#]*[[:space:]]${dir}[[:space:]]" /etc/fstab || { say none; exit 0; }
     [ -d $dir ] || { mkdir -p $dir && made=yes; }
     mount -o $way $dir || exit
     ;;
