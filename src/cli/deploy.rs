@@ -57,6 +57,12 @@ pub struct Deploy {
     #[arg(long, requires = "boot")]
     pub reboot: bool,
 
+    /// Replace the files of the firmware partition that differ, such as U-Boot and device trees
+    ///
+    /// That happens when the board runs the new system; with --boot, when it starts the new system next. Without the flag, deploy only says which files differ. Firmware that does not start cannot be taken back from here.
+    #[arg(long, conflicts_with_all = ["test", "list", "rollback", "collect"], hide_short_help = true)]
+    pub firmware: bool,
+
     /// List the systems that the board has
     #[arg(long, conflicts_with_all = ["boot", "test", "dry_run"])]
     pub list: bool,

@@ -18,13 +18,14 @@ use sdbuild_build::{BuildRequest, ClosureExport, Outcome as Built, SourceChoice}
 use sdbuild_core::context::Context;
 use sdbuild_core::counted::counted;
 use sdbuild_core::event::{Event, Events, LastLine, Phase};
-use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::program::{OPENSSH_PACKAGES, find_program, missing_program};
 use sdbuild_core::to_usize::to_usize;
 use sdbuild_deploy::{
-    Board, Change, Closure, Connection, Deployment, Difference, Elevation, Generation, Host,
-    Missing, Mode, Outcome, Returned, SshProgram, StorePath, Terminal,
+    Board, Change, Closure, Connection, Deployment, Difference, Elevation, Firmware,
+    FirmwareChange, Generation, Host, Missing, Mode, Outcome, Returned, SshProgram, StorePath,
+    Terminal,
 };
 use tokio::sync::mpsc;
 
@@ -125,45 +126,50 @@ async fn deploy(
         SourceChoice::Flake { reference, .. } => reference.to_string(),
     };
     let ssh = ssh_program(env)?;
+    let terminal = Terminal::new(context.events.clone());
+    let state_dir = settings.request.common.state_dir.clone();
+    let hosts = if hosts.is_empty() {
+        last_host(&name, &state_dir).into_iter().collect()
+    } else {
+        hosts
+    };
+    let boards = try_new(args, &ssh, hosts, &state_dir, &terminal, context);
+    let mut boards = Box::pin(boards).await;
+    let is_failed = |(_, tried): &Target| matches!(tried, Some(Err(_)));
+    if !boards.is_empty() && boards.iter().all(is_failed) {
+        let failed = |(host, tried): Target| Some((host, Err(tried?.err()?)));
+        return Ok(boards.into_iter().filter_map(failed).collect());
+    }
     let accepts_price = args.yes;
     let price = async |price: &str| super::build::may_pay(price, accepts_price, ui, context).await;
     let work = async |request: BuildRequest| {
         let built = Box::pin(build(request.clone(), ui, context)).await?;
-        let system = parse_system(&built.value)?;
-        let hosts = if hosts.is_empty() {
-            let host = host_of(&name, &system, &request.common.state_dir)?;
+        let export = ClosureExport {
+            request: &request,
+            result: &built.value,
+        };
+        let read = async { Closure::parse(&export.list(context).await?) };
+        let closure = context.phase(Phase::Compare, Box::pin(read)).await?;
+        if args.firmware && closure.firmware.is_none() {
+            return Err(unknown_firmware());
+        }
+        if boards.is_empty() {
+            let host = named_host(&name, &closure.system)?;
             context.events.notice(format!("to {host}"));
-            vec![host]
-        } else {
-            hosts
+            boards.push((host, None));
+        }
+        let run = Run {
+            args,
+            request: &request,
+            name: &name,
+            closure: &closure,
+            export,
+            terminal: &terminal,
+            ui,
+            context,
         };
-        let terminal = Terminal::new(context.events.clone());
-        let is_alone = hosts.len() == 1;
-        let one = |host: Host| {
-            let (ssh, request, name, system, terminal) =
-                (ssh.clone(), &request, &name, &system, &terminal);
-            async move {
-                let own = Context {
-                    events: named_events(&context.events, &host),
-                    ..context.clone()
-                };
-                let run = Run {
-                    args,
-                    request,
-                    name,
-                    system,
-                    terminal,
-                    ui,
-                    context: if is_alone { context } else { &own },
-                };
-                let done = Box::pin(run.deploy(ssh, host.clone())).await;
-                (host, done)
-            }
-        };
-        let at_once = to_usize(args.jobs.map_or(BOARDS_AT_ONCE, Number::get).into());
-        let all = stream::iter(hosts).map(one).buffer_unordered(at_once);
         Ok(Built {
-            value: all.collect::<Deployed>().await,
+            value: Box::pin(run.deploy_to_all(&ssh, boards)).await,
             leftovers: built.leftovers,
         })
     };
@@ -171,13 +177,49 @@ async fn deploy(
     done.finish("the deployment has ended", Ok)
 }
 
-/// The board that the configuration `name` was deployed to last, or that has the host name of its `system`.
-fn host_of(name: &str, system: &StorePath, state_dir: &Path) -> Result<Host, Failure> {
+/// A board, and how an attempt to connect to it ended before the build.
+type Target = (Host, Option<Result<Connection, Failure>>);
+
+/// Connects to those of `hosts` that nothing was deployed to so far, and without a change to all: a wrong address costs no build.
+async fn try_new(
+    args: &cli::Deploy,
+    ssh: &SshProgram,
+    hosts: Vec<Host>,
+    state_dir: &Path,
+    terminal: &Terminal,
+    context: &Context,
+) -> Vec<Target> {
     let records = Record::all(state_dir);
-    let last = records.iter().find(|record| record.configuration == name);
-    let last = last.and_then(|record| record.host.parse().ok());
+    let is_new = |host: &Host| !records.iter().any(|record| record.host == host.as_str());
+    let one = async |host: Host| {
+        if !args.dry_run && !is_new(&host) {
+            return (host, None);
+        }
+        let opening =
+            Connection::open(ssh.clone(), host.clone(), terminal.clone(), &context.cancel);
+        let opened = context.phase(Phase::Look, Box::pin(opening)).await;
+        (host, Some(opened))
+    };
+    stream::iter(hosts).then(one).collect().await
+}
+
+/// Nobody knows what belongs into the firmware partition.
+fn unknown_firmware() -> Failure {
+    let text = "the firmware of this configuration is not known: its image is not the SD card of nixpkgs, or has no files in its firmware partition";
+    Failure::usage(text).hint("leave --firmware out, or write the card again")
+}
+
+/// The board that the configuration `name` was deployed to last.
+fn last_host(name: &str, state_dir: &Path) -> Option<Host> {
+    let records = Record::all(state_dir);
+    let last = records.iter().find(|record| record.configuration == name)?;
+    last.host.parse().ok()
+}
+
+/// The board that has the host name of the `system` of the configuration `name`.
+fn named_host(name: &str, system: &StorePath) -> Result<Host, Failure> {
     let named = || format!("root@{}.local", system.host_name()?).parse().ok();
-    last.or_else(named).ok_or_else(|| {
+    named().ok_or_else(|| {
         Failure::usage(format!(
             "{name} was not deployed to any board yet, and has no host name"
         ))
@@ -226,7 +268,9 @@ async fn manage(
         return Err(Failure::usage("this takes the address of one board"));
     };
     let terminal = Terminal::new(context.events.clone());
-    let look = look(ssh_program(env)?, host.clone(), &terminal, None, context);
+    let ssh = ssh_program(env)?;
+    let connection = Connection::open(ssh, host.clone(), terminal.clone(), cancel);
+    let look = look(connection, None, context);
     let (mut connection, board) = Box::pin(look).await?;
     let all = Generation::list(&connection, cancel).await?;
     if args.list {
@@ -333,16 +377,14 @@ fn generation(one: &Generation, board: &Board) -> String {
     format!("{:>4}  {time}  {}{marks}", one.number, one.system.name())
 }
 
-/// Connects to the board and looks at it, less if it has the system `wanted`.
+/// Looks at the board at the other end of `connection`, less if it has the system `wanted`.
 async fn look(
-    ssh: SshProgram,
-    host: Host,
-    terminal: &Terminal,
+    connection: impl Future<Output = Result<Connection, Failure>>,
     wanted: Option<&StorePath>,
     context: &Context,
 ) -> Result<(Connection, Board), Failure> {
     let work = async {
-        let connection = Connection::open(ssh, host, terminal.clone(), &context.cancel).await?;
+        let connection = connection.await?;
         let board = Board::look(&connection, wanted, &context.cancel).await?;
         Ok((connection, board))
     };
@@ -413,36 +455,66 @@ async fn build(
     Box::pin(asking(request, ui, context, build)).await
 }
 
-fn parse_system(text: &str) -> Result<StorePath, Failure> {
-    text.parse()
-        .or_internal(format!("read the result {text:?}"))
-}
-
 /// What every step of a deployment takes.
 struct Run<'a> {
     args: &'a cli::Deploy,
     request: &'a BuildRequest,
     /// The configuration, as records name it.
     name: &'a str,
-    system: &'a StorePath,
+    closure: &'a Closure,
+    export: ClosureExport<'a>,
     terminal: &'a Terminal,
     ui: &'a Ui,
     context: &'a Context,
 }
 
 impl Run<'_> {
-    async fn deploy(&self, ssh: SshProgram, host: Host) -> Result<(), Failure> {
+    /// Deploys to several `boards` at once.
+    async fn deploy_to_all(&self, ssh: &SshProgram, boards: Vec<Target>) -> Deployed {
+        let is_alone = boards.len() == 1;
+        let one = |(host, tried): Target| async move {
+            let own = Context {
+                events: named_events(&self.context.events, &host),
+                ..self.context.clone()
+            };
+            let context = if is_alone { self.context } else { &own };
+            let run = Run { context, ..*self };
+            let done = match tried.transpose() {
+                Ok(opened) => Box::pin(run.deploy(ssh.clone(), host.clone(), opened)).await,
+                Err(failure) => Err(failure),
+            };
+            (host, done)
+        };
+        let at_once = to_usize(self.args.jobs.map_or(BOARDS_AT_ONCE, Number::get).into());
+        let all = stream::iter(boards).map(one).buffer_unordered(at_once);
+        all.collect().await
+    }
+
+    async fn deploy(
+        &self,
+        ssh: SshProgram,
+        host: Host,
+        opened: Option<Connection>,
+    ) -> Result<(), Failure> {
         let Context { cancel, .. } = self.context;
-        let look = look(ssh, host, self.terminal, Some(self.system), self.context);
+        let connection = async {
+            match opened {
+                Some(connection) => connection.or_new(cancel).await,
+                None => Connection::open(ssh, host, self.terminal.clone(), cancel).await,
+            }
+        };
+        let wanted = Some(&self.closure.system).filter(|_| !self.args.firmware);
+        let look = look(connection, wanted, self.context);
         let (mut connection, board) = Box::pin(look).await?;
-        let is_same = board.running == *self.system
-            && (self.args.mode() == Mode::Test || board.next.as_ref() == Some(self.system));
-        if is_same {
-            let text = format!("{} runs this system already", connection.host());
-            self.context.events.done(text);
+        let changes_nothing = self.has_system(&board) && !self.args.firmware;
+        // Nobody types a password only to hear about the firmware.
+        if changes_nothing && (board.way.is_none() || self.closure.firmware.is_none()) {
+            self.nothing_to_do(connection.host());
             return Ok(());
         }
-        connection.measure(cancel).await?;
+        if !self.has_system(&board) {
+            connection.measure(cancel).await?;
+        }
         let alone = cancel.race(self.terminal.alone()).await?;
         let elevation = elevation(&connection, &board, self.ui, self.context).await?;
         drop(alone);
@@ -453,35 +525,40 @@ impl Run<'_> {
             cancel,
         };
         let change = Box::pin(self.change(&deployment));
-        if self.args.dry_run {
+        if self.args.dry_run || changes_nothing {
             return change.await;
         }
         connection.locked(&elevation, cancel, change).await
     }
 
+    fn nothing_to_do(&self, host: &Host) {
+        let text = format!("{host} runs this system already");
+        self.context.events.done(text);
+    }
+
+    /// Whether the board has nothing else than the system in effect.
+    fn has_system(&self, board: &Board) -> bool {
+        let system = &self.closure.system;
+        board.running == *system
+            && (self.args.mode() == Mode::Test || board.next.as_ref() == Some(system))
+    }
+
     async fn change(&self, deployment: &Deployment<'_>) -> Result<(), Failure> {
-        let (host, board) = (deployment.connection.host(), deployment.board);
-        let export = ClosureExport {
-            request: self.request,
-            system: self.system.as_str(),
-        };
-        let compare = async {
-            let list = export.list(self.context).await?;
-            let closure = Closure::parse(&list, self.system.clone())?;
-            closure.check_machine(&board.machine, host.as_str())?;
-            Ok(closure)
-        };
-        let closure = self
-            .context
-            .phase(Phase::Compare, Box::pin(compare))
-            .await?;
-        let missing = deployment.missing(&closure, !self.args.dry_run).await?;
-        self.show(board, &closure, &missing);
+        let (host, board, closure) = (deployment.connection.host(), deployment.board, self.closure);
+        closure.check_machine(&board.machine, host.as_str())?;
+        let firmware = self.compare_firmware(deployment).await?;
+        if self.has_system(board) && firmware.is_none() {
+            self.nothing_to_do(host);
+            return Ok(());
+        }
+        let missing = deployment.missing(closure, firmware.is_some(), !self.args.dry_run);
+        let missing = missing.await?;
+        self.show(board, closure, &missing);
         check_room(board, &missing, host)?;
         let has_all = missing.paths.is_empty();
         if has_all {
             self.show_units(deployment).await?;
-        } else if self.args.mode() != Mode::Boot {
+        } else if self.args.mode() != Mode::Boot && !self.has_system(board) {
             let text = "which units stop and start is known when the board has the new system";
             self.context.events.notice(text);
         }
@@ -489,17 +566,24 @@ impl Run<'_> {
             return Ok(());
         }
         agree_to(host, self.args, self.ui, self.context).await?;
-        let copy = self.copy(deployment, missing, export);
+        let copy = self.copy(deployment, missing, self.export);
         self.context.phase(Phase::Send, Box::pin(copy)).await?;
-        if !has_all {
-            self.show_units(deployment).await?;
+        if !self.has_system(board) {
+            if !has_all {
+                self.show_units(deployment).await?;
+            }
+            let moved = deployment.moved(&closure.system, &closure.addresses);
+            self.switch(deployment, &moved).await?;
         }
-        let moved = deployment.moved(self.system, &closure.addresses);
-        self.switch(deployment, &moved).await?;
-        let record = Record::new(self.name, host.as_str(), self.system.as_str());
+        let record = Record::new(self.name, host.as_str(), closure.system.as_str());
         if let Err(failure) = record.write(&self.request.common.state_dir) {
             // The board has the system nevertheless.
             self.context.events.warn(failure);
+        }
+        // The board starts with the old firmware until the new system is in effect.
+        if let Some((files, change)) = &firmware {
+            let replace = deployment.replace_firmware(files, change);
+            self.context.phase(Phase::Switch, Box::pin(replace)).await?;
         }
         if self.args.reboot {
             let restart = Box::pin(self.restart(deployment));
@@ -507,14 +591,62 @@ impl Run<'_> {
         }
         self.context
             .events
-            .done(self.summary(board, &closure, host));
+            .done(self.summary(board, closure, host, firmware.is_some()));
         Ok(())
+    }
+
+    /// Shows what differs in the firmware partition of the board; if it is to be replaced, how.
+    async fn compare_firmware(
+        &self,
+        deployment: &Deployment<'_>,
+    ) -> Result<Option<(&Firmware, FirmwareChange)>, Failure> {
+        let host = deployment.connection.host();
+        let Some(files) = &self.closure.firmware else {
+            return Ok(None);
+        };
+        let change = match deployment.compare_firmware(files).await {
+            Err(failure) if !self.args.firmware && failure.class != Class::Interrupted => {
+                self.context
+                    .events
+                    .warn(failure.context("compare the firmware"));
+                return Ok(None);
+            }
+            change => change?,
+        };
+        let Some(change) = change else {
+            if !self.args.firmware {
+                return Ok(None);
+            }
+            let text =
+                format!("{host} has no firmware partition at /boot/firmware in its /etc/fstab");
+            return Err(Failure::usage(text).hint("leave --firmware out"));
+        };
+        let names: Vec<_> = change.groups.concat();
+        if !names.is_empty() {
+            let listed = names.iter().take(MAX_LISTED).cloned().collect::<Vec<_>>();
+            let more = match names.len().saturating_sub(MAX_LISTED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let how = if self.args.firmware {
+                ""
+            } else {
+                " (--firmware replaces it)"
+            };
+            let text = format!("the firmware differs{how}: {}{more}", listed.join(", "));
+            self.context.events.notice(text);
+        }
+        if !self.args.firmware || change.is_empty() {
+            return Ok(None);
+        }
+        files.check_room(&change, host.as_str())?;
+        Ok(Some((files, change)))
     }
 
     /// Shows what the activation would do of the system, which the board has.
     async fn show_units(&self, deployment: &Deployment<'_>) -> Result<(), Failure> {
-        if self.args.mode() != Mode::Boot {
-            for line in deployment.dry_activate(self.system).await? {
+        if self.args.mode() != Mode::Boot && !self.has_system(deployment.board) {
+            for line in deployment.dry_activate(&self.closure.system).await? {
                 self.context.events.notice(line);
             }
         }
@@ -535,7 +667,7 @@ impl Run<'_> {
         }
         let notice = |state: &str| events.detail(Phase::Switch, state);
         let change = async {
-            let change = deployment.change(self.system, None, mode, moved, notice);
+            let change = deployment.change(&self.closure.system, None, mode, moved, notice);
             let outcome = change.await?;
             confirmed(outcome, host)
         };
@@ -555,7 +687,7 @@ impl Run<'_> {
         let board = deployment
             .restart(|state| events.detail(Phase::Switch, state))
             .await?;
-        if board.running == *self.system {
+        if board.running == self.closure.system {
             return Ok(());
         }
         let host = deployment.connection.host();
@@ -626,8 +758,9 @@ impl Run<'_> {
         written.and(copied)
     }
 
-    fn summary(&self, board: &Board, closure: &Closure, host: &Host) -> String {
-        let restart = restarts(board, closure);
+    fn summary(&self, board: &Board, closure: &Closure, host: &Host, firmware: bool) -> String {
+        let mut restart = restarts(board, closure);
+        restart.extend(firmware.then_some("firmware"));
         match self.args.mode() {
             Mode::Boot if self.args.reboot => {
                 format!("{host} was restarted, and runs the new system")
@@ -656,9 +789,10 @@ fn check_room(board: &Board, missing: &Missing<'_>, host: &Host) -> Result<(), F
     match board.free {
         Some(free) if free < needed && !missing.paths.is_empty() => {
             let text = format!(
-                "{host} has {} free, and the new system takes {} more",
+                "{host} has {} free, and the new system takes {} more; {} are to stay free",
                 human_bytes(free),
-                human_bytes(missing.bytes())
+                human_bytes(missing.bytes()),
+                human_bytes(MIN_FREE)
             );
             let hint = format!("remove old systems there: sdbuild deploy --collect {host}");
             Err(Failure::environment(text).hint(hint))

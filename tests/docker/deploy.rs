@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::support::board::{Board, generations};
+use crate::support::board::{Board, card_with_nix, generations};
 use crate::support::*;
 
 #[test]
@@ -120,6 +120,76 @@ fn a_board_whose_deployment_is_killed_runs_the_old_system() {
     assert_eq!(board.machine.run("hostname"), "slow\n");
     assert_eq!(generations(&board.machine), ["1", "2*"]);
     board.assert_nothing_left();
+}
+
+/// U-Boot and the settings of the firmware change, in a configuration whose system stays the same.
+#[test]
+fn a_board_gets_the_firmware_of_its_configuration_on_request() {
+    needs!(engine_ready(), boot_available());
+    let board = Board::start_from(card_with_nix);
+    let runs = board.user.track_runs();
+    let first = board.running();
+    let there = |command: &str| {
+        let (before, after) =
+            ("mkdir -p /mnt && mount LABEL=FIRMWARE /mnt && cd /mnt", "cd / && umount /mnt");
+        board.machine.run(&format!("{before} && {command} && {after}"))
+    };
+    let hashes = || there("find . -type f -exec sha256sum {} +");
+    let old = hashes();
+    let firmware = "  sdImage.populateFirmwareCommands = lib.mkAfter ''\n    chmod u+w firmware/*\n    \
+                    echo dtparam=i2c_arm=on >>firmware/config.txt\n    echo more >>firmware/u-boot.bin\n    \
+                    mkdir firmware/overlays\n    echo new >firmware/overlays/new.dtbo\n  '';\n";
+    let file = board.write("first", firmware);
+
+    let told = run(&mut board.deploy(&file, &["--yes"])).assert_exit_code(0);
+    told.assert_stderr_contains(&[
+        "the firmware differs (--firmware replaces it): overlays/new.dtbo, u-boot.bin, config.txt",
+        "already",
+    ]);
+    there(
+        "df -Pk . | awk 'END { print $4 - 600 }' | xargs -I N dd if=/dev/zero of=fill bs=1k count=N",
+    );
+    let full = run(&mut board.deploy(&file, &["--firmware", "--yes"])).assert_exit_code(3);
+    full.assert_stderr_contains(&["firmware partition", "u-boot.bin"]);
+    there("rm fill");
+    assert_eq!(hashes(), old);
+
+    run(&mut board.deploy(&file, &["--firmware", "--yes"])).assert_exit_code(0);
+    assert_ne!(hashes(), old);
+    let again = run(&mut board.deploy(&file, &["--firmware", "--yes"])).assert_exit_code(0);
+    let again = again.assert_stderr_contains(&["already"]);
+    assert!(!again.stderr.contains("differs"), "{}", again.stderr);
+    assert_eq!(
+        (board.running(), generations(&board.machine)),
+        (first.clone(), vec!["1*".to_owned()])
+    );
+    board.assert_nothing_left();
+
+    // As a board does: U-Boot comes from its card.
+    board.machine.run("sync");
+    let Board { user, mut machine, disk, port } = board;
+    let card = user.state.path().join("card.img");
+    let mut convert = std::process::Command::new("qemu-img");
+    convert.args(["convert", "-U", "-O", "raw"]).args([&disk, &card]);
+    run(&mut convert).assert_exit_code(0);
+    let partition = format!("{}@@8M", card.display());
+    let read = |name: &str| {
+        let to = user.state.path().join("read");
+        let mut copy = std::process::Command::new("mcopy");
+        copy.args(["-n", "-i", &partition, &format!("::{name}")]).arg(&to);
+        run(&mut copy).assert_exit_code(0);
+        (fs::read(&to).unwrap(), to)
+    };
+    assert!(read("config.txt").0.ends_with(b"enable_uart=1\ndtparam=i2c_arm=on\n"));
+    assert_eq!(read("overlays/new.dtbo").0, b"new\n");
+    let (u_boot, file) = read("u-boot.bin");
+    assert!(u_boot.ends_with(b"more\n") && u_boot.len() > 500_000, "{}", u_boot.len());
+    machine.u_boot = file;
+    let mut machine = machine.cut_power(&disk);
+    machine.wait_for("first");
+    let board = Board { user, machine, disk, port };
+    assert_eq!(board.running(), first);
+    runs.assert_nothing_left();
 }
 
 /// Waits until the deployment on the machine is in this state.

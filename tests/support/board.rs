@@ -10,13 +10,17 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::{Running, TestUser, free_port, key, mini_nixpkgs, root, run, run_with_input};
+use super::{
+    Running, TestUser, configuration, free_port, key, mini_nixpkgs, root, run, run_with_input,
+};
 
 /// How long an emulated machine may take until it lets in: a minute where nothing else runs, and five times as much beside other tests.
 const START: Duration = Duration::from_mins(5);
 
 /// A virtual machine that keeps what it writes to its disk, other than one of `sdbuild boot`.
 pub struct Machine {
+    /// What starts it, from its next start on.
+    pub u_boot: PathBuf,
     key: PathBuf,
     mib: u32,
     pub port: u16,
@@ -27,7 +31,8 @@ pub struct Machine {
 impl Machine {
     /// Starts one with `mib` MiB of memory from the qcow2 file `disk`; what is on its console goes to the file `console`.
     pub fn start(disk: &Path, key: &Path, console: &Path, mib: u32) -> Self {
-        Self::start_at(free_port(), disk, key, console, mib)
+        let u_boot = Path::new("/usr/lib/u-boot/qemu_arm64/u-boot.bin");
+        Self::start_at(free_port(), u_boot, disk, key, console, mib)
     }
 
     /// Cuts its power, and starts it again from `disk` at the same port.
@@ -35,17 +40,24 @@ impl Machine {
         self.qemu.signal(Signal::SIGKILL);
         // The file is free when all of its threads have ended.
         self.qemu.finish();
-        Self::start_at(self.port, disk, &self.key, &self.console, self.mib)
+        Self::start_at(self.port, &self.u_boot, disk, &self.key, &self.console, self.mib)
     }
 
-    fn start_at(port: u16, disk: &Path, key: &Path, console: &Path, mib: u32) -> Self {
+    fn start_at(
+        port: u16,
+        u_boot: &Path,
+        disk: &Path,
+        key: &Path,
+        console: &Path,
+        mib: u32,
+    ) -> Self {
         // A test that is killed leaves no machine behind.
         let mut qemu = Command::new("setpriv");
         qemu.args(["--pdeathsig", "KILL", "qemu-system-aarch64"]);
         qemu.args(["-nodefaults", "-display", "none", "-M", "virt", "-cpu"]);
         qemu.args(["max,pauth-impdef=on", "-smp", "1", "-m"]);
         qemu.arg(mib.to_string());
-        qemu.args(["-bios", "/usr/lib/u-boot/qemu_arm64/u-boot.bin", "-drive"]);
+        qemu.arg("-bios").arg(u_boot).arg("-drive");
         qemu.arg(format!("file={},format=qcow2,if=virtio", disk.display()));
         qemu.arg("-netdev");
         qemu.arg(format!("user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22"));
@@ -54,6 +66,7 @@ impl Machine {
         qemu.arg("-serial");
         qemu.arg(format!("file:{}", console.display()));
         Self {
+            u_boot: u_boot.to_owned(),
             key: key.to_owned(),
             mib,
             port,
@@ -168,8 +181,13 @@ pub struct Board {
 
 impl Board {
     pub fn start() -> Self {
+        Self::start_from(disk_with_nix)
+    }
+
+    /// Starts from the qcow2 file that `make` returns with the key that may log in.
+    pub fn start_from(make: impl FnOnce(&TestUser) -> (PathBuf, PathBuf)) -> Self {
         let user = TestUser::new();
-        let (disk, key) = disk_with_nix(&user);
+        let (disk, key) = make(&user);
         let console = user.home.path().join("console");
         let mut machine = Machine::start(&disk, &key, &console, 512);
         machine.wait_for("first");
@@ -262,7 +280,29 @@ pub fn disk_with_nix(user: &TestUser) -> (PathBuf, PathBuf) {
     let more = format!("  nix.enable = true;\n  boot.loader.timeout = 0;\n{last}");
     let disk = user.build_of(&written.replacen(last, &more, 1), &[]).assert_exit_code(0).image();
     assert!(disk.extension().unwrap() == "qcow2", "{}", disk.display());
-    let mut resize = Command::new("qemu-img");
-    run(resize.args(["resize", "-q"]).arg(&disk).arg("1200M")).assert_exit_code(0);
+    grow(&disk);
     (disk, key)
+}
+
+/// The same with an SD card, which has a firmware partition.
+pub fn card_with_nix(user: &TestUser) -> (PathBuf, PathBuf) {
+    let (key, public) = key(user);
+    let text = configuration(&format!(
+        "  nixpkgs.hostPlatform = \"aarch64-linux\";\n  networking.hostName = \"first\";\n  nix.enable = true;\n  \
+         services.openssh.enable = true;\n  users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];\n  \
+         sdImage.compressImage = false;\n  boot.initrd.availableKernelModules = [ \"vfat\" \"nls_ascii\" \"nls_cp437\" \"nls_iso8859-1\" ];"
+    ));
+    let image = user.build_of(&text, &["--compress", "none"]).assert_exit_code(0).image();
+    // Not uploaded with the configurations.
+    let disk = user.state.path().join("card.qcow2");
+    let mut convert = Command::new("qemu-img");
+    run(convert.args(["convert", "-O", "qcow2"]).args([&image, &disk])).assert_exit_code(0);
+    grow(&disk);
+    (disk, key)
+}
+
+/// Makes room for more systems.
+fn grow(disk: &Path) {
+    let mut resize = Command::new("qemu-img");
+    run(resize.args(["resize", "-q"]).arg(disk).arg("1200M")).assert_exit_code(0);
 }

@@ -48,7 +48,8 @@ pub async fn build(
     Ok(built)
 }
 
-/// Builds the system of `plan`, which [`plan_system`](crate::plan_system) made: its store path, which stays on the store volume.
+/// Builds the system of `plan`, which [`plan_system`](crate::plan_system) made, and what the image has in its firmware partition, as far
+/// as that is known: the store path of both, which [`ClosureExport`](crate::ClosureExport) reads from the store volume.
 pub async fn build_system(plan: &Plan, context: &Context) -> Result<Outcome<String>, Failure> {
     let steps =
         async |run: &RunContext<'_>, scope: &mut Scope| match Box::pin(begin(run, scope)).await? {

@@ -22,8 +22,8 @@ const MAX_LIST_BYTES: usize = 64 << 20;
 pub struct ClosureExport<'a> {
     /// The settings of the build.
     pub request: &'a BuildRequest,
-    /// The store path of the system.
-    pub system: &'a str,
+    /// The store path that [`build_system`](crate::build_system) returned.
+    pub result: &'a str,
 }
 
 impl ClosureExport<'_> {
@@ -74,7 +74,7 @@ impl ClosureExport<'_> {
             let program = ClosureProgram {
                 containers,
                 store: &common.store,
-                system: self.system,
+                result: self.result,
             };
             Box::pin(program.run(part, output, context)).await
         };

@@ -87,6 +87,7 @@ const ROWS: &[Row] = &[
     row("which system was deployed to which board, in `deployments` there", "`deploy`", FORGET, None),
     row("the key of a board that you accepted, in `~/.ssh/known_hosts`", "your `ssh`, for `deploy` and engines over SSH", "`ssh-keygen -R HOST`", None),
     row("a directory `sdbuild-deploy-…` with sockets of `ssh` in the directory for temporary files", "`deploy`", END_OR_NEXT, Some(Files::Temporary(scratch_dir::DEPLOY))),
+    row("on a board, files `….sdbuild-new` in the firmware partition, which is then mounted at `/boot/firmware`", "`deploy --firmware`", "the end of the command. If the board lost its power: the next `deploy --firmware`", None),
     row("a directory `sdbuild-ssh-…` with sockets of `ssh` there", "every command with an engine over SSH", END_OR_NEXT, Some(Files::Temporary(scratch_dir::TUNNEL))),
     row("hidden files `.sdbuild-…` in the output directory, until the image is complete", "`build`, `personalise`", "the end of the run. After `kill -9`: the next `build` into that directory, or `sdbuild clean` in it", Some(Files::Unfinished)),
     row("the image with its sidecars, and `sdbuild.lock` beside the configuration", "`build`, `personalise`, `lock`", "never: they are yours", None),

@@ -98,7 +98,12 @@ impl Board {
         } = Said::of(said);
         let is = |key: &str| one.contains_key(key);
         if !is("nixos") {
-            let text = format!("{host} does not run NixOS");
+            let has = if is("nix") {
+                ": its own system has Nix, and sdbuild changes whole systems of NixOS only"
+            } else {
+                ""
+            };
+            let text = format!("{host} does not run NixOS{has}");
             return Err(Failure::usage(text).hint("write an image of the configuration to its card first: sdbuild build, then sdbuild flash"));
         }
         if !is("switches") {
@@ -107,6 +112,11 @@ impl Board {
             );
             return Err(Failure::usage(text)
                 .hint("leave system.switch.enable at its default, and write the card again"));
+        }
+        if !is("nix") {
+            let text = format!("the system on {host} has no Nix, which keeps and changes systems");
+            return Err(Failure::usage(text)
+                .hint("leave nix.enable at its default, and write the card again"));
         }
         let text = |key: &str| {
             let value = one.get(key).map(|value| plain(value));
@@ -228,6 +238,7 @@ mod tests {
     fn lines(system: &StorePath) -> Vec<String> {
         let fixed = [
             "nixos",
+            "nix",
             "switches",
             "user 1000",
             "machine aarch64",
@@ -270,13 +281,17 @@ mod tests {
     fn what_cannot_be_changed_is_refused() {
         let system = path('1', "nixos-system-kitchen");
         for (missing, why) in [
-            ("nixos", "does not run NixOS"),
+            ("nixos", "its own system has Nix"),
+            ("ni", "does not run NixOS"),
+            ("nix", "has no Nix"),
             ("switches", "cannot change itself"),
             ("running", "does not say its running"),
         ] {
             let lines = lines(&system);
             let others = lines.iter().map(String::as_str);
-            let others: Vec<_> = others.filter(|line| !line.starts_with(missing)).collect();
+            let others: Vec<_> = others
+                .filter(|line| !line.starts_with(missing) || missing == "nix" && *line != missing)
+                .collect();
             let refused = Board::parse(&said(&others), "pi").unwrap_err().to_string();
             assert!(refused.contains(why), "{refused}");
         }

@@ -1,10 +1,12 @@
 //! The closure of a system that was built.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::net::IpAddr;
 use std::str::Lines;
 
 use crate::board::store_path_of;
+use crate::firmware::Firmware;
 use crate::store_path::StorePath;
 use sdbuild_core::failure::Failure;
 
@@ -37,8 +39,10 @@ pub struct PathInfo {
 pub struct Closure {
     /// The system.
     pub system: StorePath,
-    /// References before what refers to them.
-    pub paths: Vec<PathInfo>,
+    /// References before what refers to them; also those of the firmware, which are no part of the system.
+    paths: Vec<PathInfo>,
+    /// What the image has in its firmware partition, if that is known.
+    pub firmware: Option<Firmware>,
     /// Kernel, initial RAM disk and modules, as far as the system names them.
     pub boot: BTreeMap<String, StorePath>,
     /// The static addresses of the machine.
@@ -47,41 +51,65 @@ pub struct Closure {
     activation: BTreeSet<u16>,
 }
 
+/// What a description begins with.
+#[derive(Default)]
+struct Head {
+    system: Option<StorePath>,
+    firmware: Option<Firmware>,
+    boot: BTreeMap<String, StorePath>,
+    addresses: Vec<String>,
+    activation: BTreeSet<u16>,
+}
+
+impl Head {
+    fn read(lines: &mut Lines<'_>) -> Result<Self, String> {
+        let mut head = Self::default();
+        loop {
+            let line = lines.next().ok_or("it has no registrations")?;
+            match line.split_once(' ') {
+                None if line == REGISTRATIONS => return Ok(head),
+                Some((key, value)) => head.note(key, value)?,
+                None => return Err(format!("the line {line:?}")),
+            }
+        }
+    }
+
+    fn note(&mut self, key: &str, value: &str) -> Result<(), String> {
+        match (key, &mut self.firmware) {
+            ("system", _) => self.system = Some(path_in(value)?),
+            ("firmware", None) => self.firmware = Some(Firmware::new(path_in(value)?)),
+            ("size" | "hash", Some(firmware)) => firmware.note(key, value)?,
+            ("kernel" | "initrd" | "kernel-modules", _) => {
+                self.boot.insert(key.to_owned(), path_in(value)?);
+            }
+            ("address", _) => {
+                let address: Result<IpAddr, _> = value.parse();
+                let address = address.map_err(|_| format!("the address {value:?}"))?;
+                self.addresses.push(address.to_string());
+            }
+            ("activation", _) => {
+                let machine = value.parse();
+                let machine = machine.map_err(|_| format!("the machine {value:?}"))?;
+                self.activation.insert(machine);
+            }
+            _ => return Err(format!("the line {:?}", format!("{key} {value}"))),
+        }
+        Ok(())
+    }
+}
+
 impl Closure {
-    /// Reads the description of the closure of `system` that `containers/builder/export-closure` writes.
-    pub fn parse(text: &str, system: StorePath) -> Result<Self, Failure> {
-        Self::read(text, system).map_err(|why| {
+    /// Reads the description of a closure that `containers/builder/export-closure` writes.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        Self::read(text).map_err(|why| {
             let text = format!("the description of the system is damaged: {why}");
             Failure::environment(text)
         })
     }
 
-    fn read(text: &str, system: StorePath) -> Result<Self, String> {
+    fn read(text: &str) -> Result<Self, String> {
         let mut lines = text.lines();
-        let (mut boot, mut activation, mut addresses) =
-            (BTreeMap::new(), BTreeSet::new(), Vec::new());
-        loop {
-            let line = lines.next().ok_or("it has no registrations")?;
-            match line.split_once(' ') {
-                None if line == REGISTRATIONS => break,
-                Some(("activation", machine)) => {
-                    activation.insert(
-                        machine
-                            .parse()
-                            .map_err(|_| format!("the machine {machine:?}"))?,
-                    );
-                }
-                Some(("address", text)) => {
-                    let address: Result<IpAddr, _> = text.parse();
-                    let address = address.map_err(|_| format!("the address {text:?}"))?;
-                    addresses.push(address.to_string());
-                }
-                Some((name @ ("kernel" | "initrd" | "kernel-modules"), path)) => {
-                    boot.insert(name.to_owned(), path_in(path)?);
-                }
-                _ => return Err(format!("the line {line:?}")),
-            }
-        }
+        let head = Head::read(&mut lines)?;
         let mut paths = Vec::new();
         let mut known = BTreeSet::new();
         while let Some(first) = lines.next() {
@@ -99,15 +127,19 @@ impl Closure {
                 return Err("it does not end".to_owned());
             }
         }
-        if !known.contains(&system) {
-            return Err(format!("it lacks {system}"));
+        let system = head.system.ok_or("it names no system")?;
+        let firmware = head.firmware.as_ref().map(|firmware| &firmware.dir);
+        let mut tops = iter::once(&system).chain(firmware);
+        if let Some(path) = tops.find(|path| !known.contains(*path)) {
+            return Err(format!("it lacks {path}"));
         }
         Ok(Self {
             system,
             paths,
-            boot,
-            addresses,
-            activation,
+            firmware: head.firmware,
+            boot: head.boot,
+            addresses: head.addresses,
+            activation: head.activation,
         })
     }
 
@@ -128,9 +160,23 @@ impl Closure {
         Err(Failure::usage(text).hint("build the system for the machine's architecture (--system, or nixpkgs.hostPlatform); a boot loader or activation script of a cross-built system may have a shell of the machine that built it"))
     }
 
-    /// The paths with their bytes.
+    /// What a machine needs: the paths of the system, and of the firmware if it gets that.
+    pub(crate) fn needed(&self, firmware: bool) -> Vec<&PathInfo> {
+        let dir = self.firmware.as_ref().filter(|_| firmware);
+        let tops = iter::once(&self.system).chain(dir.map(|firmware| &firmware.dir));
+        let mut needed: BTreeSet<_> = tops.collect();
+        for info in self.paths.iter().rev() {
+            if needed.contains(&info.path) {
+                needed.extend(&info.references);
+            }
+        }
+        let paths = self.paths.iter();
+        paths.filter(|info| needed.contains(&info.path)).collect()
+    }
+
+    /// The paths of the system with their bytes.
     pub fn sizes(&self) -> BTreeMap<StorePath, u64> {
-        let sizes = self.paths.iter();
+        let sizes = self.needed(false).into_iter();
         sizes
             .map(|info| (info.path.clone(), info.nar_size))
             .collect()
@@ -208,9 +254,12 @@ mod tests {
             path('2', "glibc-2.40"),
             path('3', "linux-6.12"),
         );
-        let head = format!("kernel {kernel}/Image\naddress 192.168.1.5\nactivation 183\n");
+        let firmware = path('4', "firmware");
+        let head = format!(
+            "system {system}\nkernel {kernel}/Image\naddress 192.168.1.5\nactivation 183\n"
+        );
         let both = text(&head, &[(&libc, "5", &[&libc]), (&system, "7", &[&libc])]);
-        let closure = Closure::parse(&both, system.clone()).unwrap();
+        let closure = Closure::parse(&both).unwrap();
         assert_eq!(
             closure.sizes(),
             BTreeMap::from([(libc.clone(), 5), (system.clone(), 7)])
@@ -224,7 +273,21 @@ mod tests {
             .to_string();
         assert!(refused.contains("programs for aarch64"), "{refused}");
         closure.check_machine("mips", "pi").unwrap_err();
+        let more = format!("{head}firmware {firmware}\nsize 4 config.txt\n");
+        let entries: [(_, _, &[&StorePath]); 3] = [
+            (&libc, "5", &[]),
+            (&firmware, "9", &[]),
+            (&system, "7", &[&libc]),
+        ];
+        let with = Closure::parse(&text(&more, &entries)).unwrap();
+        assert_eq!(
+            (with.needed(true).len(), with.sizes()),
+            (3, closure.sizes())
+        );
         for (damaged, why) in [
+            (text(&more, &[(&system, "7", &[])]), "lacks"),
+            (text("", &[(&system, "7", &[])]), "names no system"),
+            (text("size 4 x\n", &[]), "the line"),
             (text(&head, &[(&libc, "5", &[])]), "lacks"),
             (text(&head, &[(&system, "7", &[&libc])]), "not before it"),
             (text(&head, &[(&system, "0", &[])]), "has no size"),
@@ -237,9 +300,7 @@ mod tests {
             ),
             (String::new(), "no registrations"),
         ] {
-            let refused = Closure::parse(&damaged, system.clone())
-                .unwrap_err()
-                .to_string();
+            let refused = Closure::parse(&damaged).unwrap_err().to_string();
             assert!(refused.contains(why), "{why}: {refused}");
         }
     }

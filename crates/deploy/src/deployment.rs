@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::board::{Board, Elevation};
 use crate::closure::{Closure, PathInfo};
+use crate::firmware::{Firmware, FirmwareChange};
 use crate::host::Host;
 use crate::script;
 use crate::serve::Archives;
@@ -125,11 +126,12 @@ impl Missing<'_> {
 }
 
 impl Deployment<'_> {
-    /// What the machine lacks of `closure`. With `repair` it first removes what an earlier deployment left damaged: the paths that are
+    /// What the machine lacks of `closure`, and of its firmware if it gets that. With `repair` it first removes what an earlier deployment left damaged: the paths that are
     /// neither missing nor part of the system that runs are read there.
     pub async fn missing<'c>(
         &self,
         closure: &'c Closure,
+        firmware: bool,
         repair: bool,
     ) -> Result<Missing<'c>, Failure> {
         let session = self
@@ -137,11 +139,11 @@ impl Deployment<'_> {
             .race(self.connection.store(self.elevation))
             .await??;
         let mut missing = Missing {
-            paths: closure.paths.iter().collect(),
+            paths: closure.needed(firmware),
             session,
         };
         if repair {
-            let all: Vec<_> = closure.paths.iter().map(|info| &info.path).collect();
+            let all: Vec<_> = missing.paths.iter().map(|info| &info.path).collect();
             let valid = self.valid(&mut missing.session, &all, false, false).await?;
             let left = valid
                 .iter()
@@ -319,6 +321,33 @@ impl Deployment<'_> {
             }
             self.cancel.race(tokio::time::sleep(PAUSE)).await?;
         }
+    }
+
+    /// How the files of the machine's firmware partition would be replaced; `None` if it has no such partition.
+    pub async fn compare_firmware(
+        &self,
+        firmware: &Firmware,
+    ) -> Result<Option<FirmwareChange>, Failure> {
+        let said = self.firmware(&firmware.to_look()).await?;
+        Ok(firmware.compare(&said))
+    }
+
+    /// Replaces them; the machine has the directory of `firmware` in its store. If this is interrupted, each group is old or new.
+    pub async fn replace_firmware(
+        &self,
+        firmware: &Firmware,
+        change: &FirmwareChange,
+    ) -> Result<(), Failure> {
+        let said = self.firmware(&firmware.to_put(change)).await?;
+        let host = self.connection.host();
+        let failed = || Failure::environment(format!("{host} did not replace all of its firmware"));
+        script::fact(&said, "end").map(|_| ()).ok_or_else(failed)
+    }
+
+    async fn firmware(&self, words: &[String]) -> Result<String, Failure> {
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let said = self.root(Link::Shared, script::FIRMWARE, &words);
+        self.cancel.race(said).await?
     }
 
     /// Restarts the machine, and waits until it lets in again: what it is like then.

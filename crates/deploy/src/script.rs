@@ -25,6 +25,8 @@ pub(crate) const COLLECT: &str = include_str!("scripts/collect.sh");
 pub(crate) const VERIFY: &str = include_str!("scripts/verify.sh");
 /// Restarts the machine.
 pub(crate) const RESTART: &str = include_str!("scripts/restart.sh");
+/// Compares or replaces the files of the firmware partition.
+pub(crate) const FIRMWARE: &str = include_str!("scripts/firmware.sh");
 /// Says what an activation would do.
 pub(crate) const DRY_ACTIVATE: &str = include_str!("scripts/dry_activate.sh");
 

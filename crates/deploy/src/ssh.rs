@@ -174,6 +174,15 @@ impl Connection {
         Ok(connection)
     }
 
+    /// This one, or a new one if it has ended.
+    pub async fn or_new(mut self, cancel: &Cancel) -> Result<Self, Failure> {
+        if let Ok(None) = self.master.try_wait() {
+            return Ok(self);
+        }
+        let (program, terminal) = (self.program.clone(), self.terminal.clone());
+        Self::open(program, self.host.clone(), terminal, cancel).await
+    }
+
     /// Finds out what a new connection takes.
     pub async fn measure(&mut self, cancel: &Cancel) -> Result<(), Failure> {
         let begin = Instant::now();

@@ -36,8 +36,8 @@ pub(crate) struct ClosureProgram<'a> {
     pub containers: Containers<'a>,
     /// Name of the store volume, which exists.
     pub store: &'a str,
-    /// The store path of the system.
-    pub system: &'a str,
+    /// The store path of the result of the build.
+    pub result: &'a str,
 }
 
 impl ClosureProgram<'_> {
@@ -58,7 +58,7 @@ impl ClosureProgram<'_> {
             store: self.store,
             access: &NetworkAccess::none(),
             program: (PATH, PROGRAM),
-            arguments: &[task, self.system],
+            arguments: &[task, self.result],
             environment: Vec::new(),
             input: (PATHS, paths),
         };
@@ -68,8 +68,8 @@ impl ClosureProgram<'_> {
         match ended.await?.map(|exit| exit.code) {
             None | Some(0) => Ok(()),
             Some(EXIT_SYSTEM_LOST) => {
-                let (store, system) = (self.store, self.system);
-                let text = format!("the store volume {store} no longer has the system {system}");
+                let (store, result) = (self.store, self.result);
+                let text = format!("the store volume {store} no longer has {result}");
                 Err(Failure::environment(text)
                     .hint("run the same command again: it builds what is missing"))
             }

@@ -7,7 +7,9 @@
 #   partitions   those of a disk that sdbuild makes; null of other images
 #   config       the configuration with the module of the image
 #   isSystem     whether the system is built in place of the image
-#   derivation   the image or the system, or an error
+#   deployment   from a system to what `deploy` builds: the system, or a directory with a link to it and, as far as that is known, one
+#                to the files that the image has in its firmware partition
+#   derivation   the image or the deployment, or an error
 {
   # The system that the image must be for.
   system,
@@ -242,6 +244,17 @@ let
       throw "the configuration is for ${ownSystem}, and the image would be for ${system}: ${cure}";
   image = if chosen == null then absent else get evaluation chosen.path;
   attribute = concatStringsSep "." chosen.path;
+  # Of the card that nixpkgs' own module makes; other ones have boot loaders that write these files themselves.
+  firmwareOf =
+    config:
+    let
+      commands = config.sdImage.populateFirmwareCommands or "";
+      isNixpkgs = file: match ".*/nixos/modules/installer/(sd-card|cd-dvd)/sd-image[^/]*[.]nix" (toString file) != null;
+      # The user's commands may depend on the machine that runs them.
+      pkgs = if builtins.all isNixpkgs (options.sdImage.populateFirmwareCommands.files or [ ]) then evaluation.pkgs else evaluation.pkgs.sdbuildGlue.users or evaluation.pkgs;
+      files = pkgs.runCommand "firmware" { } "mkdir firmware\n${commands}\nmkdir -p $out\ncp -rL firmware/. $out\n";
+    in
+    tryOr null (if commands == "" then null else builtins.seq files.drvPath files);
   isVariant = chosen != null && match "config[.]system[.]build[.]images[.].*" attribute != null;
 in
 forSystem rec {
@@ -257,5 +270,13 @@ forSystem rec {
   partitions = if isVariant then (image.passthru or { }).partitions or null else null;
   # Options of a variant exist only inside it.
   config = if isVariant then (image.passthru or { }).config or evaluation.config else evaluation.config;
-  derivation = if isSystem then config.system.build.toplevel else if named != [ ] || chosen == null then image else if format.members != null then listed image else withoutMachine image;
+  deployment =
+    toplevel:
+    let
+      ofNixpkgs = isVariant || (choice.chosen_by or null == "image-module" && match "nixos/modules/installer/.*/sd-image[.]nix" choice.file != null);
+      firmware = if isCard && ofNixpkgs then firmwareOf config else null;
+      links = "mkdir -p $out\nln -s ${toplevel} $out/toplevel\nln -s ${firmware} $out/firmware\n";
+    in
+    if firmware == null then toplevel else evaluation.pkgs.runCommand "deployment" { } links;
+  derivation = if isSystem then deployment config.system.build.toplevel else if named != [ ] || chosen == null then image else if format.members != null then listed image else withoutMachine image;
 }

@@ -5,6 +5,7 @@ value() { [ -z "$2" ] || say "$1 $2"; }
 PATH=/run/wrappers/bin:/run/current-system/sw/bin:$PATH
 
 [ ! -e /etc/NIXOS ] || say nixos
+! command -v nix-store >/dev/null || say nix
 value user "$(id -u)"
 value machine "$(uname -m)"
 value boot-id "$(cat /proc/sys/kernel/random/boot_id)"

@@ -148,6 +148,7 @@ let
     in
     lib.mapAttrsToList part (builtins.removeAttrs derivations looked);
   toplevel = config.system.build.toplevel.drvPath;
+  deployment = ((imageOf base).deployment config.system.build.toplevel).drvPath;
   systems = lib.catAttrs "drvPath" config.sdImage.storePaths;
 
   # Without declared contents, an image cannot be inspected before it is built.
@@ -179,5 +180,5 @@ checked base (
   if reason != null then
     "emulated ${(imageOf (evaluate [ ])).derivation.drvPath} ${reason}"
   else
-    lib.concatStringsSep " " ([ "native" ] ++ (if (imageOf base).isSystem or false then [ toplevel toplevel ] else [ image.drvPath ] ++ systems ++ named))
+    lib.concatStringsSep " " ([ "native" ] ++ (if (imageOf base).isSystem or false then [ deployment toplevel ] else [ image.drvPath ] ++ systems ++ named))
 )
