@@ -83,6 +83,9 @@ fn stored_secret(secret: &StoredSecretFacts) -> Finding {
     .fix([change])
 }
 
+/// Where `--host-key` puts a key.
+const HOST_KEYS: [&str; 2] = ["/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_rsa_key"];
+
 /// Secrets that cannot be decrypted before somebody puts their key onto the card.
 fn late_key(late: &LateKeyFacts) -> Finding {
     let paths: Vec<&str> = late.paths.iter().map(String::as_str).collect();
@@ -100,10 +103,14 @@ fn late_key(late: &LateKeyFacts) -> Finding {
     } else {
         ""
     };
+    let flag = if HOST_KEYS.contains(&first) {
+        "--host-key KEY".to_owned()
+    } else {
+        format!("--put KEY:{first}:0600")
+    };
     let why = format!(
         "the image does not have that key, so the first start has no {secrets}. {made}Put the key that they are encrypted \
-         for onto the card before its first start, with partition 2 of the card on /mnt: \
-         `sudo install -D -m 600 KEY /mnt{first}`"
+         for onto the card: `sdbuild flash IMAGE DISK {flag}`"
     );
     let detail = format!(" = {}, for {secrets}", alternatives(&paths));
     Finding::of_option("late-key", Warning, late.option.clone(), detail, why)

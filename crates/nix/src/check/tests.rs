@@ -539,7 +539,8 @@ fn secrets_are_neither_in_the_store_nor_without_their_key() {
             stored-host-key! services.openssh.hostKeys /ssh/stored_host_keys=["a"] /ssh/has_other_host_keys=false
             ssh-off! services.openssh.enable /ssh/stored_host_keys=["a"] /ssh/enable=false
             late-key age.identityPaths {host} ? SSH makes another key
-            late-key age.identityPaths {own} ? KEY /mnt/var/lib/age.key`
+            late-key age.identityPaths {host} ? DISK --host-key KEY`
+            late-key age.identityPaths {own} ? --put KEY:/var/lib/age.key:0600`
             - - /card=false {own}
             "#,
             stored(wg0, "privateKey"),
