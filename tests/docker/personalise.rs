@@ -102,38 +102,58 @@ fn each_card_of_an_image_is_known_by_its_own_host_key_and_name() {
 
     let known = user.write("known", &format!("* {public}\n"));
     let other = user.write("other", &format!("* {made}"));
-    let shown = logged_in_to(&user, &kitchen, &login, &known, &other);
-    assert_eq!(shown.trim(), format!("kitchen {SECRET} 600 0"));
+    let board = Board::boot(&user, &kitchen, &login);
+    let look = "echo $(hostname) $(cat /var/lib/secret; stat -c ' %a %u' /var/lib/secret)";
+    assert_eq!(board.answer(&known, look).trim(), format!("kitchen {SECRET} 600 0"));
+    board.ssh(&other, look).assert_exit_code(255).assert_stderr_contains(&["verification failed"]);
+    board.off();
 }
 
-/// Boots `image` and logs in with the key `login`, when its host key is in the file `known`, and not when that of `other` is expected;
-/// returns the host name, and the secret with its mode and owner.
-fn logged_in_to(user: &TestUser, image: &Path, login: &Path, known: &Path, other: &Path) -> String {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let words = ["boot", image.to_str().unwrap(), "--port", &port];
-    let booting = Running::start(&mut user.sdbuild(&words));
-    let ssh = |known: &Path| {
+/// A virtual machine that runs an image.
+struct Board<'a> {
+    running: Running,
+    port: String,
+    /// The private key that it accepts.
+    login: &'a Path,
+}
+
+impl<'a> Board<'a> {
+    fn boot(user: &TestUser, image: &Path, login: &'a Path) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port().to_string();
+        drop(free);
+        let words = ["boot", image.to_str().unwrap(), "--port", &port];
+        Self { running: Running::start(&mut user.sdbuild(&words)), port, login }
+    }
+
+    /// Runs `command` there, if its host key is in the file `known`.
+    fn ssh(&self, known: &Path, command: &str) -> Outcome {
         let known = format!("UserKnownHostsFile=\"{}\"", known.display());
         let mut ssh = Command::new("ssh");
-        ssh.args(["-F", "none", "-p", &port, "-o", &known, "-o", "StrictHostKeyChecking=yes"]);
-        ssh.args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-i"]).arg(login);
-        let look = "echo $(hostname) $(cat /var/lib/secret; stat -c ' %a %u' /var/lib/secret)";
-        run(ssh.args(["root@127.0.0.1", look]).stdin(Stdio::null()))
-    };
-    let start = Instant::now();
-    let shown = loop {
-        let outcome = ssh(known);
-        if outcome.code == Some(0) {
-            break outcome.stdout;
+        ssh.args(["-F", "none", "-p", &self.port, "-o", &known, "-o", "StrictHostKeyChecking=yes"]);
+        ssh.args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-i"]).arg(self.login);
+        run(ssh.args(["root@127.0.0.1", command]).stdin(Stdio::null()))
+    }
+
+    /// What `command` prints there, as soon as the machine has started.
+    fn answer(&self, known: &Path, command: &str) -> String {
+        let start = Instant::now();
+        loop {
+            let outcome = self.ssh(known, command);
+            if outcome.code == Some(0) {
+                return outcome.stdout;
+            }
+            assert!(!outcome.stderr.contains("verification failed"), "{}", outcome.stderr);
+            let is_in_time = start.elapsed() < BOOT_LIMIT && !self.running.is_ended();
+            assert!(is_in_time, "{}", outcome.stderr);
+            std::thread::sleep(Duration::from_millis(500));
         }
-        assert!(!outcome.stderr.contains("verification failed"), "{}", outcome.stderr);
-        assert!(start.elapsed() < BOOT_LIMIT && !booting.is_ended(), "{}", outcome.stderr);
-        std::thread::sleep(Duration::from_millis(500));
-    };
-    ssh(other).assert_exit_code(255).assert_stderr_contains(&["verification failed"]);
-    booting.signal(Signal::SIGTERM);
-    booting.finish();
-    shown
+    }
+
+    fn off(self) {
+        self.running.signal(Signal::SIGTERM);
+        self.running.finish();
+    }
 }
 
 #[test]
@@ -317,4 +337,70 @@ fn one_image_becomes_the_cards_of_several_boards() {
     let with = cards.iter().chain(&secrets).chain([&secret]);
     let with: Vec<&Path> = with.map(PathBuf::as_path).collect();
     assert_secret_is_only_in(&user, &with);
+}
+
+/// A module in the shapes of agenix and sops-nix: secrets are decrypted at the start, with a host key and with a key of age.
+const SECRETS_MODULE: &str = r#"{ config, lib, pkgs, ... }:
+let
+  option = type: lib.mkOption { inherit type; };
+  decrypt = dir: key: files: lib.concatMapStrings (name: ''
+    mkdir -p ${dir}
+    (umask 077; ${pkgs.age}/bin/age --decrypt -i ${key} -o ${dir}/${name} ${files.${name}})
+  '') (lib.attrNames files);
+  files = member: lib.mapAttrs (_: secret: secret.${member});
+in
+{
+  options.age.identityPaths = option (lib.types.listOf lib.types.str);
+  options.age.secrets = option (lib.types.attrsOf lib.types.attrs);
+  options.sops.age.keyFile = option lib.types.str;
+  options.sops.secrets = option (lib.types.attrsOf lib.types.attrs);
+  config = {
+    age.identityPaths = [ "/etc/ssh/ssh_host_ed25519_key" ];
+    age.secrets.wifi.file = ./wifi.age;
+    sops.age.keyFile = "/var/lib/sops-nix/key.txt";
+    sops.secrets.mqtt.sopsFile = ./mqtt.age;
+    system.activationScripts.agenixInstall = decrypt "/run/agenix" (lib.head config.age.identityPaths) (files "file" config.age.secrets);
+    system.activationScripts.setupSecrets = decrypt "/run/secrets" config.sops.age.keyFile (files "sopsFile" config.sops.secrets);
+  };
+}
+"#;
+
+#[test]
+fn secrets_for_keys_that_were_put_onto_the_card_are_decrypted_at_the_first_start() {
+    needs!(engine_ready(), boot_available());
+    let user = TestUser::new().with_own_cache();
+    let host_key = user.home.path().join("host-key");
+    fs::create_dir(&host_key).unwrap();
+    let (host_key, public) = key_in(&host_key);
+    let recipient = user.write("host-key.pub", &public);
+    let age_key = user.home.path().join("age.key");
+    run(Command::new("age-keygen").arg("-o").arg(&age_key)).assert_exit_code(0);
+    let own = run(Command::new("age-keygen").arg("-y").arg(&age_key)).assert_exit_code(0).stdout;
+    let encrypt = |secret: &str, name: &str, to: &[&str]| {
+        let plain = user.write("plain", secret);
+        let mut age = Command::new("age");
+        age.args(to).arg("-o").arg(user.home.path().join(name)).arg(&plain);
+        run(&mut age).assert_exit_code(0);
+        fs::remove_file(plain).unwrap();
+    };
+    encrypt("home=for-the-host-key", "wifi.age", &["-R", recipient.to_str().unwrap()]);
+    encrypt("for-the-key-of-age", "mqtt.age", &["-r", own.trim()]);
+    let (login, accepted) = key(&user);
+    let config = example(&accepted).replacen("imports = [", "imports = [ ./secrets.nix", 1);
+    user.write("sd-card.nix", &config);
+    user.write("secrets.nix", SECRETS_MODULE);
+    let found = run(&mut user.sdbuild(&["check", "--json"])).stdout;
+    assert_eq!(found.matches("\"late-key\"").count(), 2, "{found}");
+
+    let image = run(&mut user.build(&[])).assert_exit_code(0).image();
+    let copy = user.out().join("kitchen.img");
+    let words = ["personalise", image.to_str().unwrap(), "-o", copy.to_str().unwrap()];
+    let keys = ["--host-key", host_key.to_str().unwrap()];
+    let put = ["--put", "age.key:/var/lib/sops-nix/key.txt:0600"];
+    run(&mut user.sdbuild(&[&words[..], &keys, &put].concat())).assert_exit_code(0);
+    let known = user.write("known", &format!("* {public}\n"));
+    let board = Board::boot(&user, &copy, &login);
+    let look = "cat /run/agenix/wifi; echo; cat /run/secrets/mqtt";
+    assert_eq!(board.answer(&known, look), "home=for-the-host-key\nfor-the-key-of-age");
+    board.off();
 }

@@ -56,6 +56,7 @@ in
     programs = [ "xorriso" ];
   };
   gnutar = fromDebian { debs = [ "tar" "libacl1" "libselinux1" "libpcre2-8-0" ]; programs = [ "tar" ]; };
+  age = fromDebian { debs = [ "age" ]; programs = [ "age" ]; };
   jq = fromDebian { debs = [ "jq" "libjq1" "libonig5" ]; programs = [ "jq" ]; };
   libossp_uuid = fromDebian { debs = [ "uuid" "libossp-uuid16" ]; programs = [ "uuid" ]; };
   grub2_efi = callPackage ./os-specific/grub.nix { };
