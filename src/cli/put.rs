@@ -45,6 +45,14 @@ pub struct PutArgs {
     #[arg(long, value_name = "FILE|generate", help_heading = PUT)]
     pub host_key: Option<PathBuf>,
 
+    /// Wireless network whose passphrase gets to where the configuration reads it; sdbuild asks for the passphrase
+    #[arg(long, value_name = "SSID", help_heading = PUT)]
+    pub wifi: Option<String>,
+
+    /// File with the passphrase in its first line
+    #[arg(long, value_name = "FILE", requires = "wifi", help_heading = PUT, hide_short_help = true)]
+    pub wifi_passphrase: Option<PathBuf>,
+
     /// The name of the board, if it is one of several.
     #[arg(skip)]
     pub board: Option<String>,
@@ -54,7 +62,7 @@ impl PutArgs {
     /// Whether they name nothing.
     pub fn is_empty(&self) -> bool {
         let has_key = self.host_key.is_some() || !self.ssh_key.is_empty();
-        self.files.is_empty() && self.hostname.is_none() && !has_key
+        self.files.is_empty() && self.hostname.is_none() && self.wifi.is_none() && !has_key
     }
 }
 

@@ -146,19 +146,14 @@ impl PutOnto {
         session: Session<'_>,
     ) -> Result<Option<Self>, Failure> {
         let Session { env, context, .. } = session;
-        let (args, image) = (args.clone(), image.to_owned());
-        let name = args.hostname.clone().or_else(|| args.board.clone());
-        let read = move |context: &Context| {
-            let files = PutFiles::read(&args)?;
-            if !files.puts.is_empty() {
-                check_image(&image, &files, context)?;
-            }
-            Ok(files)
-        };
-        let files = blocking(context, read).await?;
-        if files.puts.is_empty() {
+        let files = Box::pin(PutFiles::prepare(args, session)).await?;
+        if files.is_empty() {
             return Ok(None);
         }
+        let image = image.to_owned();
+        let check = move |context: &Context| check_image(&image, &files, context).map(|()| files);
+        let files = blocking(context, check).await?;
+        let name = args.hostname.as_ref().or(args.board.as_ref()).cloned();
         let engine = RunEngine::to_put(&common_of_boot(env)?, context).await?;
         Ok(Some(Self {
             files,
@@ -169,7 +164,7 @@ impl PutOnto {
 
     /// The blocks of `disk` that change. Blocks its thread.
     fn changes(&self, disk: &Section, context: &Context) -> Result<Vec<flash::DiskBlock>, Failure> {
-        let plan = Plan::new(disk, self.files.puts.clone())?;
+        let plan = Plan::new(disk, self.files.puts.clone(), self.files.wifi.as_ref())?;
         let tools = Tools {
             engine: self.engine.engine.clone(),
             run: self.engine.run.clone(),
@@ -201,7 +196,7 @@ fn check_image(image: &Path, files: &PutFiles, context: &Context) -> Result<(), 
         .try_clone()
         .or_environment("read the image")?;
     let disk = Section::whole(file, opened.image().size, &context.cancel);
-    Plan::new(&disk, files.puts.clone()).map(drop)
+    Plan::new(&disk, files.puts.clone(), files.wifi.as_ref()).map(drop)
 }
 
 /// Flashes the disk once the user agreed, or at once with `yes`; returns its node, and the line of `known_hosts` if it has a host key now.

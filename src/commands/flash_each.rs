@@ -30,6 +30,8 @@ struct Board {
     hostname: Option<String>,
     ssh_key: Vec<PathBuf>,
     host_key: Option<PathBuf>,
+    wifi: Option<String>,
+    wifi_passphrase: Option<PathBuf>,
 }
 
 impl Board {
@@ -40,6 +42,10 @@ impl Board {
             hostname: self.hostname.or_else(|| common.hostname.clone()),
             ssh_key: [common.ssh_key.clone(), self.ssh_key].concat(),
             host_key: self.host_key.or_else(|| common.host_key.clone()),
+            wifi: self.wifi.or_else(|| common.wifi.clone()),
+            wifi_passphrase: self
+                .wifi_passphrase
+                .or_else(|| common.wifi_passphrase.clone()),
             board: Some(name.to_owned()),
         }
     }

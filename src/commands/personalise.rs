@@ -17,12 +17,10 @@ use sdbuild_core::shown_path::shown_path;
 pub async fn run(args: &cli::Personalise, session: Session<'_>) -> Result<(), Failure> {
     let Session { env, ui, context } = session;
     let common = common_of_boot(env)?;
-    let put = args.put.clone();
-    // A terminal as standard input may be waited for.
-    let files = blocking(context, move |_| PutFiles::read(&put)).await?;
-    if files.puts.is_empty() {
+    let files = Box::pin(PutFiles::prepare(&args.put, session)).await?;
+    if files.is_empty() {
         return Err(Failure::usage("nothing is named to put into the image")
-            .hint("name it: --put FILE:PATH, --host-key, --ssh-key or --hostname"));
+            .hint("name it: --put FILE:PATH, --host-key, --ssh-key, --wifi or --hostname"));
     }
     let image = named_or_newest_for_card(Some(&args.image), session)?;
     let output = std::path::absolute(&args.output).or_usage("find the current directory")?;
@@ -30,12 +28,17 @@ pub async fn run(args: &cli::Personalise, session: Session<'_>) -> Result<(), Fa
     if files.host_key.is_some() {
         new_file::is_free(&known_hosts)?;
     }
-    let (puts, operation) = (files.puts, format!("personalise {}", image.display()));
+    let PutFiles {
+        puts,
+        wifi,
+        host_key,
+    } = files;
+    let operation = format!("personalise {}", image.display());
     let personalise = async {
         let (from, to) = (image.clone(), output.clone());
         let make = move |context: &Context| {
             let copy = ImageCopy::make(&from, &to, context)?;
-            let plan = Plan::new(&copy.disk(&context.cancel)?, puts)?;
+            let plan = Plan::new(&copy.disk(&context.cancel)?, puts, wifi.as_ref())?;
             Ok((copy, plan))
         };
         // What cannot be put there is told before an engine is asked.
@@ -53,7 +56,7 @@ pub async fn run(args: &cli::Personalise, session: Session<'_>) -> Result<(), Fa
     };
     let done: Result<(), Failure> = Box::pin(personalise).await;
     done.map_err(|failure| failure.during(operation))?;
-    if let Some(key) = &files.host_key {
+    if let Some(key) = &host_key {
         let line = format!("{} {key}\n", names_of(&image, args.put.hostname.as_deref()));
         new_file::write(&known_hosts, line, Access::Everybody, None)?;
         let shown = quoted(&shown_path(&known_hosts));

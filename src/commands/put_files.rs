@@ -6,16 +6,21 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::cli::{PutArgs, PutFile};
-use sdbuild_card::{MAX_CONTENT_BYTES, Put};
+use crate::commands::Session;
+use crate::commands::confirm::read_hidden;
+use sdbuild_card::{MAX_CONTENT_BYTES, Put, Wifi};
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::host_name;
 use sdbuild_core::new_ssh_key::KeyPair;
 use sdbuild_core::plain_file;
 use sdbuild_core::ssh_key;
 use sdbuild_image::image_name::host_of;
+use sdbuild_nix::wifi_passphrase::has_valid_length;
 
 /// Bytes of a file with a key.
 const MAX_KEY_BYTES: u64 = 64 << 10;
+/// Bytes of the name of a wireless network (IEEE 802.11, 9.4.2.2).
+const MAX_SSID_BYTES: usize = 32;
 /// Directories of a tree below each other.
 const MAX_DEPTH: usize = 64;
 /// The list of keys with which root can log in, beside that of the configuration.
@@ -31,12 +36,42 @@ const HOST_KEYS: [(&str, &str); 2] = [
 pub(super) struct PutFiles {
     /// The files.
     pub(super) puts: Vec<Put>,
+    /// The wireless network with its passphrase, which the image itself has a place for.
+    pub(super) wifi: Option<Wifi>,
     /// The public key by which the board is known: its type and the key.
     pub(super) host_key: Option<String>,
 }
 
 impl PutFiles {
-    /// Reads what `args` name.
+    /// Reads what `args` name, and asks for a passphrase that is in no file.
+    pub(super) async fn prepare(args: &PutArgs, session: Session<'_>) -> Result<Self, Failure> {
+        let passphrase = match (&args.wifi, &args.wifi_passphrase) {
+            (Some(ssid), None) => Some(ask_passphrase(ssid, session).await?),
+            _ => None,
+        };
+        let args = args.clone();
+        // A terminal as standard input may be waited for.
+        let read = tokio::task::spawn_blocking(move || {
+            let mut files = Self::read(&args)?;
+            if let (Some(ssid), Some(passphrase)) = (&args.wifi, passphrase) {
+                files.wifi = Some(wifi(ssid, passphrase)?);
+            }
+            Ok(files)
+        });
+        session
+            .context
+            .cancel
+            .race(read)
+            .await?
+            .or_internal("read the files")?
+    }
+
+    /// Whether nothing is put.
+    pub(super) fn is_empty(&self) -> bool {
+        self.puts.is_empty() && self.wifi.is_none()
+    }
+
+    /// Reads the files that `args` name.
     pub(super) fn read(args: &PutArgs) -> Result<Self, Failure> {
         let mut files = Self::default();
         let from_input = args.files.iter().filter(|file| file.from == Path::new("-"));
@@ -57,6 +92,12 @@ impl PutFiles {
         }
         if let Some(key) = &args.host_key {
             files.add_host_key(key)?;
+        }
+        if let (Some(ssid), Some(file)) = (&args.wifi, &args.wifi_passphrase) {
+            let text = plain_file::read_text(file, MAX_KEY_BYTES);
+            let text = text.or_usage(format!("read {}", file.display()))?;
+            let line = text.lines().next().unwrap_or_default();
+            files.wifi = Some(wifi(ssid, line.to_owned())?);
         }
         Ok(files)
     }
@@ -175,6 +216,35 @@ impl PutFiles {
         self.host_key = Some(public);
         Ok(())
     }
+}
+
+/// The network `ssid` with a passphrase that it can have.
+fn wifi(ssid: &str, passphrase: String) -> Result<Wifi, Failure> {
+    if ssid.is_empty() || ssid.len() > MAX_SSID_BYTES || ssid.contains(char::is_control) {
+        return Err(Failure::usage(
+            "the name of a wireless network has 1 to 32 bytes",
+        ));
+    }
+    let is_plain = passphrase.chars().all(|c| c == ' ' || c.is_ascii_graphic());
+    if !is_plain || !has_valid_length(passphrase.len()) {
+        let text = format!("that is no passphrase of {ssid}: it has 8 to 63 characters of ASCII");
+        return Err(Failure::usage(text));
+    }
+    Ok(Wifi {
+        ssid: ssid.to_owned(),
+        passphrase,
+    })
+}
+
+async fn ask_passphrase(ssid: &str, session: Session<'_>) -> Result<String, Failure> {
+    let Session { ui, context, .. } = session;
+    let asked = read_hidden(format!("Passphrase of {ssid}: "), ui, context).await?;
+    asked.ok_or_else(|| {
+        let text = format!(
+            "sdbuild cannot ask for the passphrase of {ssid}, because this is not a terminal"
+        );
+        Failure::usage(text).hint("give --wifi-passphrase FILE")
+    })
 }
 
 /// The line of the public key in the file `given`.

@@ -11,8 +11,10 @@ mod plan;
 mod put;
 #[cfg(test)]
 mod tests;
+mod wifi;
 
 pub use container::Tools;
 pub use copy::ImageCopy;
 pub use plan::{Changes, Plan};
 pub use put::{MAX_CONTENT_BYTES, Put};
+pub use wifi::Wifi;

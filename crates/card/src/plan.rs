@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use crate::blocks::Blocks;
 use crate::container::Tools;
 use crate::put::{self, Put, is_below};
+use crate::wifi::Wifi;
 
 /// The label of the partition with a Raspberry Pi's firmware, and where NixOS has it.
 const FIRMWARE: (&str, &str) = ("FIRMWARE", "/boot/firmware");
@@ -68,13 +69,13 @@ struct Target {
 pub struct Plan(Vec<Partition>);
 
 impl Plan {
-    /// The plan for `puts` on `disk`. Blocks its thread.
+    /// The plan for `puts` and the passphrase of `wifi` on `disk`. Blocks its thread.
     ///
     /// # Errors
     ///
     /// A file cannot be put there, would not stay there, or there is no room for it.
-    pub fn new(disk: &Section, puts: Vec<Put>) -> Result<Self, Failure> {
-        plan(disk, puts).map(Self)
+    pub fn new(disk: &Section, puts: Vec<Put>, wifi: Option<&Wifi>) -> Result<Self, Failure> {
+        plan(disk, puts, wifi).map(Self)
     }
 
     /// Lets the programs do it with what they read of the disk; the disk itself is not changed (`Phase::Put`).
@@ -119,15 +120,22 @@ impl Changes {
     }
 }
 
-/// What is to be done for `puts` on `disk`.
-pub(super) fn plan(disk: &Section, puts: Vec<Put>) -> Result<Vec<Partition>, Failure> {
-    put::check(&puts)?;
+/// What is to be done for `puts` and the passphrase of `wifi` on `disk`.
+pub(super) fn plan(
+    disk: &Section,
+    mut puts: Vec<Put>,
+    wifi: Option<&Wifi>,
+) -> Result<Vec<Partition>, Failure> {
     let read = |error: Error| error.fail("read the image");
     let layout = Layout::read(disk).map_err(read)?;
     let card = Card {
         installed: layout.installed().map_err(read)?,
         layout,
     };
+    if let Some(wifi) = wifi {
+        puts.push(card.file_of(wifi)?);
+    }
+    put::check(&puts)?;
     let mut by_partition: BTreeMap<u32, Vec<(String, Put)>> = BTreeMap::new();
     for put in puts {
         let (number, path) = card.place(&put.path)?;
@@ -162,6 +170,13 @@ struct Card {
 }
 
 impl Card {
+    fn file_of(&self, wifi: &Wifi) -> Result<Put, Failure> {
+        let installed = self.installed.as_ref();
+        let installed = installed
+            .ok_or_else(|| Failure::usage("the image has no NixOS that reads a passphrase"))?;
+        wifi.file(&self.layout.volumes, &installed.system)
+    }
+
     /// The number of the partition on which NixOS has `path`, and the path there.
     fn place(&self, path: &str) -> Result<(u32, String), Failure> {
         let refused =

@@ -120,7 +120,7 @@ impl Card {
     }
 
     fn refused(&self, path: &str) -> String {
-        plan(&self.disk(), vec![put(path, "new")])
+        plan(&self.disk(), vec![put(path, "new")], None)
             .unwrap_err()
             .to_string()
     }
@@ -202,7 +202,7 @@ fn copy_is_sound(block: &str) {
     let output = card.dir.path().join("out.img");
     let copy = ImageCopy::make(&card.image(), &output, &context()).unwrap();
     let disk = copy.disk(&Cancel::new()).unwrap();
-    let partitions = plan(&disk, puts).unwrap();
+    let partitions = plan(&disk, puts, None).unwrap();
     let changes = changes(partitions);
     copy.finish(&changes, &context()).unwrap();
     assert_eq!(Sha256Hash::of(&fs::read(card.image()).unwrap()), before);
@@ -281,7 +281,7 @@ fn only_what_the_tools_read_travels() {
     }
     let card = Card::make("4096");
     let puts = vec![put("/etc/new", "new"), put("/boot/firmware/new", "new")];
-    for partition in plan(&card.disk(), puts).unwrap() {
+    for partition in plan(&card.disk(), puts, None).unwrap() {
         let sent = archive(&partition).unwrap();
         assert!(sent.len() < 4 << 20, "{}", sent.len());
         let text = String::from_utf8_lossy(&sent);
@@ -308,7 +308,7 @@ fn what_would_not_stay_or_has_no_room_is_refused() {
         card.refused(path);
     }
     for path in ["/large", "/boot/firmware/large"] {
-        let refused = plan(&card.disk(), vec![put(path, vec![1; 90 << 20])]).unwrap_err();
+        let refused = plan(&card.disk(), vec![put(path, vec![1; 90 << 20])], None).unwrap_err();
         assert!(refused.to_string().contains("free"), "{refused}");
     }
 }
@@ -319,7 +319,7 @@ fn an_answer_with_another_content_is_not_written() {
         return;
     }
     let card = Card::make("4096");
-    let planned = |put: Put| plan(&card.disk(), vec![put]).unwrap().remove(0);
+    let planned = |put: Put| plan(&card.disk(), vec![put], None).unwrap().remove(0);
     let asked = put("/etc/new", "new");
     let after = work(&planned(asked.clone()));
     for other in [
