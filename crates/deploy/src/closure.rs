@@ -136,7 +136,7 @@ impl Closure {
         Ok(Self {
             system,
             paths,
-            firmware: head.firmware,
+            firmware: head.firmware.filter(|firmware| !firmware.is_empty()),
             boot: head.boot,
             addresses: head.addresses,
             activation: head.activation,

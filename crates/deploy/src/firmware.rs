@@ -1,11 +1,12 @@
 //! The files of the firmware partition, with which a board starts: U-Boot, device trees, the firmware of a Raspberry Pi. NixOS itself
 //! never changes them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::script;
 use crate::store_path::StorePath;
 use sdbuild_core::failure::Failure;
+use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::human_bytes::human_bytes;
 
 /// Files at most: five times as many as a Raspberry Pi has.
@@ -68,10 +69,17 @@ impl Firmware {
         let file = self.files.entry(name.to_owned()).or_default();
         if key == "size" {
             file.size = value.parse().map_err(|_| format!("the size {value:?}"))?;
-        } else {
-            value.clone_into(&mut file.hash);
+            return Ok(());
         }
+        // It is a word of the script that runs on the machine.
+        let hash: Sha256Hash = value.parse().map_err(|_| format!("the hash {value:?}"))?;
+        file.hash = hash.to_string();
         Ok(())
+    }
+
+    /// Whether no file is known.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty()
     }
 
     /// The arguments of `firmware.sh` that look at the files.
@@ -103,7 +111,7 @@ impl Firmware {
             cluster: cluster.max(1),
             ..FirmwareChange::default()
         };
-        let mut same = Vec::new();
+        let mut same = BTreeSet::new();
         for (key, value) in script::facts(said) {
             let mut words = value.splitn(3, ' ');
             let (size, hash, name) = (words.next(), words.next(), words.next());
@@ -116,14 +124,14 @@ impl Firmware {
             {
                 change.old.insert(name.clone(), size);
                 if size == file.size && hash == Some(&file.hash) {
-                    same.push(name);
+                    same.insert(name);
                 }
             }
         }
         let mut different: Vec<_> = self
             .files
             .keys()
-            .filter(|name| !same.contains(name))
+            .filter(|name| !same.contains(*name))
             .cloned()
             .collect();
         different.sort_by(|one, other| change.place(one).cmp(&change.place(other)));
@@ -137,8 +145,8 @@ impl Firmware {
     pub fn check_room(&self, change: &FirmwareChange, host: &str) -> Result<(), Failure> {
         let mut free = change.free;
         for group in &change.groups {
-            let sizes = group.iter().filter_map(|name| self.files.get(name));
-            let needed = sizes.map(|file| change.on_disk(file.size)).sum();
+            let new = group.iter().filter_map(|name| self.files.get(name));
+            let needed = change.on_disk_together(new.map(|file| file.size));
             let Some(left) = free.checked_sub(needed) else {
                 let text = format!(
                     "the firmware partition of {host} has {} free, and {} needs {} beside the old files",
@@ -150,7 +158,7 @@ impl Firmware {
                 return Err(Failure::environment(text).hint(hint));
             };
             let old = group.iter().filter_map(|name| change.old.get(name));
-            free = left.saturating_add(old.map(|size| change.on_disk(*size)).sum());
+            free = left.saturating_add(change.on_disk_together(old.copied()));
         }
         Ok(())
     }
@@ -175,6 +183,12 @@ impl FirmwareChange {
             _ => 3,
         };
         (rank, unit)
+    }
+
+    /// Bytes that files of these sizes take; they are what others say.
+    fn on_disk_together(&self, sizes: impl Iterator<Item = u64>) -> u64 {
+        let sizes = sizes.map(|size| self.on_disk(size));
+        sizes.fold(0, u64::saturating_add)
     }
 
     fn on_disk(&self, size: u64) -> u64 {
@@ -213,11 +227,14 @@ mod tests {
     use super::*;
     use crate::store_path::fixture::path;
 
+    /// The hash of the new files.
+    const NEW: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
     fn firmware(files: &[(&str, u64)]) -> Firmware {
         let mut firmware = Firmware::new(path('1', "firmware"));
         for (name, size) in files {
             firmware.note("size", &format!("{size} {name}")).unwrap();
-            firmware.note("hash", &format!("new {name}")).unwrap();
+            firmware.note("hash", &format!("{NEW} {name}")).unwrap();
         }
         firmware
     }
@@ -248,6 +265,7 @@ mod tests {
         let mut firmware = firmware(&[]);
         firmware.note("size", "x config.txt").unwrap_err();
         firmware.note("size", "config.txt").unwrap_err();
+        firmware.note("hash", ". config.txt").unwrap_err();
     }
 
     #[test]
@@ -265,7 +283,7 @@ mod tests {
         ];
         let firmware = firmware(&names.map(|name| (name, 4)));
         let old = names.iter().filter(|name| **name != "new.bin");
-        let hash = |name: &str| if name.contains("same") { "new" } else { "old" };
+        let hash = |name: &str| if name.contains("same") { NEW } else { "old" };
         let line = |name: &&str| format!("sdbuild: file 4 {} {name}\n", hash(name));
         let lines = old.map(line).collect::<Vec<_>>().concat();
         let said = format!("sdbuild: partition 8 512\n{lines}sdbuild: file 1 - other.bin\n");
@@ -280,8 +298,9 @@ mod tests {
             "config.txt",
         ];
         assert_eq!(groups, expected);
-        assert_eq!(firmware.to_put(&change)[2..5], ["new", "new.bin", "."]);
-        let all_same = said.replace("4 old", "4 new") + "sdbuild: file 4 new new.bin\n";
+        assert_eq!(firmware.to_put(&change)[2..5], [NEW, "new.bin", "."]);
+        let all_same = said.replace("4 old", &format!("4 {NEW}"))
+            + &format!("sdbuild: file 4 {NEW} new.bin\n");
         assert!(firmware.compare(&all_same).unwrap().is_empty());
         let left = all_same + "sdbuild: left 3\n";
         assert!(!firmware.compare(&left).unwrap().is_empty());
@@ -302,5 +321,12 @@ mod tests {
         assert!(room(4, old) && !room(3, old));
         assert!(room(7, "") && !room(6, ""));
         assert!(room(3, &format!("{old}sdbuild: left 3\n")));
+        // What is said may be wrong.
+        let sizes = [("start.elf", u64::MAX), ("fixup.dat", u64::MAX)];
+        let firmware = self::firmware(&sizes);
+        let lines = sizes.map(|(name, size)| format!("sdbuild: file {size} - {name}\n"));
+        let said = format!("sdbuild: partition {} 512\n{}", u64::MAX, lines.concat());
+        let change = firmware.compare(&said).unwrap();
+        firmware.check_room(&change, "pi").unwrap();
     }
 }

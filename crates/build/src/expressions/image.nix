@@ -252,7 +252,17 @@ let
       isNixpkgs = file: match ".*/nixos/modules/installer/(sd-card|cd-dvd)/sd-image[^/]*[.]nix" (toString file) != null;
       # The user's commands may depend on the machine that runs them.
       pkgs = if builtins.all isNixpkgs (options.sdImage.populateFirmwareCommands.files or [ ]) then evaluation.pkgs else evaluation.pkgs.sdbuildGlue.users or evaluation.pkgs;
-      files = pkgs.runCommand "firmware" { } "mkdir firmware\n${commands}\nmkdir -p $out\ncp -rL firmware/. $out\n";
+      # Commands that need more than this, such as the image itself, leave the files unknown.
+      files = pkgs.runCommand "firmware" { } ''
+        mkdir -p $out firmware
+        set +e
+        (set -e
+        ${commands}
+        )
+        failed=$?
+        set -e
+        [ $failed != 0 ] || cp -rL firmware/. $out
+      '';
     in
     tryOr null (if commands == "" then null else builtins.seq files.drvPath files);
   isVariant = chosen != null && match "config[.]system[.]build[.]images[.].*" attribute != null;

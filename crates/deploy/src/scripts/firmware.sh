@@ -23,9 +23,18 @@ look() {
   done
 }
 clean() { find "$dir" -type f -name "*$new" -exec rm -f {} +; }
+# Whether the store of this machine has each file as it should be.
+check() {
+  while [ $# -gt 0 ]; do
+    [ "$1" != . ] || { shift; continue; }
+    [ "$(hash_of "$source/$2")" = "$1" ] || { echo "$source/$2 is not as it should be" >&2; return 1; }
+    shift 2
+  done
+}
 put() {
   source=$1 group=
   shift
+  check "$@" || return
   clean
   while [ $# -gt 0 ]; do
     if [ "$1" = . ]; then

@@ -17,13 +17,6 @@ for name in kernel initrd kernel-modules; do
   [ ! -e "/run/booted-system/$name" ] || value "booted-$name" "$(readlink -f "/run/booted-system/$name")"
 done
 [ ! -x /run/current-system/bin/switch-to-configuration ] || say switches
-for link in /run/current-system /nix/var/nix/profiles/system; do
-  [ "$(readlink -f $link)" = "${1:-}" ] || set --
-done
-[ $# -eq 0 ] || exit 0
-# shellcheck disable=SC2046  # two numbers
-set -- $(stat -f -c '%a %S' /nix/store)
-[ $# -ne 2 ] || say "free $(($1 * $2))"
 for way in sudo doas run0; do
   command -v $way >/dev/null || continue
   case $way in
@@ -34,6 +27,13 @@ for way in sudo doas run0; do
   esac </dev/null >/dev/null 2>&1 && say "becomes-root $way"
   [ $way != sudo ] || say asks-password
 done
+for link in /run/current-system /nix/var/nix/profiles/system; do
+  [ "$(readlink -f $link)" = "${1:-}" ] || set --
+done
+[ $# -eq 0 ] || exit 0
+# shellcheck disable=SC2046  # two numbers
+set -- $(stat -f -c '%a %S' /nix/store)
+[ $# -ne 2 ] || say "free $(($1 * $2))"
 nix-store --query --requisites /run/current-system | while read -r path; do
   say "has $path"
 done

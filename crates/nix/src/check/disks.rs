@@ -152,13 +152,21 @@ fn needed_disk(disk: &FileSystemFacts) -> Finding {
         member("fileSystems", &disk.path, "options"),
         [nix_string("nofail")],
     );
-    let (with, why) = if disk.is_early {
-        let why = "without that disk the first stage of the boot stops, also with nofail, without network and SSH. Without \
-                   neededForBoot, nofail lets the machine start";
-        (" with neededForBoot", why)
-    } else {
-        let why = "without that disk the machine stops in emergency mode, without network and SSH";
-        (" without nofail", why)
+    let (with, why) = match (disk.is_early, disk.needed_for_boot) {
+        (true, true) => (
+            " with neededForBoot",
+            "without that disk the first stage of the boot stops, also with nofail, without network and SSH. Without \
+             neededForBoot, nofail lets the machine start",
+        ),
+        (true, false) => (
+            " in the first stage of the boot",
+            "without that disk the boot stops there, also with nofail, without network and SSH. With \
+             boot.initrd.systemd.enable = true; nofail lets the machine start",
+        ),
+        (false, _) => (
+            " without nofail",
+            "without that disk the machine stops in emergency mode, without network and SSH",
+        ),
     };
     let detail = format!(" ({device}){with}");
     let finding = Finding::of_option("needed-disk", Warning, option, detail, why);

@@ -128,6 +128,8 @@ pub struct FileSystemFacts {
     pub is_needed: bool,
     /// Whether the script of the first stage mounts it, which does not know `nofail`.
     pub is_early: bool,
+    /// Whether that is because of `neededForBoot`; others are mounted there because of their paths.
+    pub needed_for_boot: bool,
 }
 
 /// A user who may log in.

@@ -4,6 +4,7 @@ use super::facts::{ConfigFacts, LateKeyFacts, StoredSecretFacts};
 use super::finding::Severity::{Error, Warning};
 use super::finding::{Change, Finding, OptionPath, path};
 use sdbuild_core::nix_string::nix_string;
+use sdbuild_core::shell_word::quoted;
 use sdbuild_core::text::{alternatives, listed};
 
 /// The consequence for the secret itself.
@@ -106,7 +107,7 @@ fn late_key(late: &LateKeyFacts) -> Finding {
     let flag = if HOST_KEYS.contains(&first) {
         "--host-key KEY".to_owned()
     } else {
-        format!("--put KEY:{first}:0600")
+        format!("--put {}", quoted(&format!("KEY:{first}:0600")))
     };
     let why = format!(
         "the image does not have that key, so the first start has no {secrets}. {made}Put the key that they are encrypted \

@@ -239,13 +239,14 @@ fn a_board_needs_its_firmware_or_its_u_boot() {
 
 /// A file system as one of the facts.
 fn fs(path: &str, device: &str, is_needed: bool) -> Json {
-    json!([{ "path": path, "device": device, "fs_type": "ext4", "is_needed": is_needed, "is_early": false }])
+    json!([{ "path": path, "device": device, "fs_type": "ext4", "is_needed": is_needed, "is_early": false, "needed_for_boot": false }])
 }
 
 #[test]
 fn a_disk_has_the_file_systems_that_the_boot_mounts() {
     let early = fs("/data", "/dev/disk/by-label/DATA", true).to_string();
     let early = early.replace("\"is_early\":false", "\"is_early\":true");
+    let asked = early.replace("boot\":false", "boot\":true");
     let partition = |number: u32, name: &str, uuid: &str, kind: &str| json!({ "number": number, "label": name, "part_label": name, "uuid": uuid, "fs_type": kind });
     let disk = json!([
         partition(1, "ESP", "4E49-584F", "vfat"),
@@ -261,7 +262,8 @@ fn a_disk_has_the_file_systems_that_the_boot_mounts() {
             other-root! fileSystems."/".fsType {disk} /root={{"device":"none","fs_type":"tmpfs"}} => fileSystems."/card" = {{ device = "/dev/disk/by-label/nixos"; fsType = "ext4"; neededForBoot = true; }}; | fileSystems."/nix" = {{ device = "/card/nix"; fsType = "none"; options = [ "bind" ]; neededForBoot = true; }};
             root-type! fileSystems."/".fsType {disk} /root={{"device":"LABEL=nixos","fs_type":"xfs"}}
             needed-disk fileSystems."/boot" {disk} /root/device="LABEL=nixos" /file_systems={}
-            needed-disk fileSystems."/data" /file_systems={early} ? neededForBoot => -
+            needed-disk fileSystems."/data" /file_systems={asked} ? with neededForBoot => -
+            needed-disk fileSystems."/data" /file_systems={early} ? in the first stage of the boot => -
             - - {disk} /root/device="LABEL=nixos" /file_systems={}
             - - {disk} /root/device="UUID=1-1" /file_systems={}
             - - {disk} /root/device="/dev/disk/by-partlabel/nixos"

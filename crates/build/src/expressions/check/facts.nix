@@ -232,7 +232,7 @@ let
   isInFirstStage = path: fs: fs.neededForBoot or false || elem path [ "/" "/nix" "/nix/store" "/var" "/var/log" "/var/lib" "/var/lib/nixos" "/etc" "/usr" ];
   # Systemd knows `nofail` there too, the script does not.
   isOfScript = path: fs: isInFirstStage path fs && !((config.boot.initrd or { }).systemd or { }).enable or false;
-  fileSystem = name: (fs: let path = fs.mountPoint or name; in rec { inherit path; device = fs.device or null; fs_type = fs.fsType or null; is_early = isOfScript path fs; is_needed = is_early || !mayBeMissing fs; }) config.fileSystems.${name};
+  fileSystem = name: (fs: let path = fs.mountPoint or name; in rec { inherit path; device = fs.device or null; fs_type = fs.fsType or null; is_early = isOfScript path fs; needed_for_boot = fs.neededForBoot or false; is_needed = is_early || !mayBeMissing fs; }) config.fileSystems.${name};
   sd = config.sdImage or { };
   # An option's default has priority 1500.
   isSet = name: ((options.sdImage or { }).${name}.highestPrio or 1500) < 1500;
