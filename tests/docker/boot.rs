@@ -101,7 +101,7 @@ fn broken_images_are_diagnosed() {
     boot(&user, &image, &login).assert_exit_code(4).assert_stderr_contains(&[
         "Timed out waiting for device LABEL=NIXOS_SD",
         "hint: ",
-        "rootVolumeLabel",
+        "fileSystems.\"/\"",
     ]);
 }
 
