@@ -76,6 +76,9 @@ impl Card {
         }
         fs::write(tree.join("nix/store/large"), vec![b'x'; 20 << 20]).unwrap();
         fs::write(tree.join("etc/there"), vec![b'y'; 3 << 20]).unwrap();
+        for name in ["z", "etc/z"] {
+            fs::write(tree.join(name), name).unwrap();
+        }
         symlink("/etc/static/linked", tree.join("etc/linked")).unwrap();
         symlink("/nix/store", tree.join("etc/dir")).unwrap();
         let card = Self { dir };
@@ -195,6 +198,7 @@ fn copy_is_sound(block: &str) {
         put("/a b/c'd$(e)/f", large.clone()),
         put("/etc/there", "replaced"),
         put("/etc/empty", ""),
+        put("/z", "replaced"),
         put("/boot/firmware/config.txt", large),
         put("/boot/firmware/overlays/a long name.dtbo", "overlay"),
         put("/boot/firmware/BOOTCODE.BIN", "replaced"),
@@ -340,6 +344,45 @@ fn an_answer_with_another_content_is_not_written() {
     let partition = planned(asked);
     let nothing = Blocks::read(&card.disk().part(EXT.0 << 20, EXT.1 << 20), &[], 4096).unwrap();
     assert!(partition.compare(&nothing).is_err());
+}
+
+#[test]
+fn an_answer_that_changes_other_entries_is_not_written() {
+    if !has_tools() {
+        return;
+    }
+    let card = Card::make("4096");
+    for dir in ["/etc", "/boot/firmware"] {
+        let planned = |names: &[&str]| {
+            let puts = names
+                .iter()
+                .map(|name| put(&format!("{dir}/{name}"), "new"));
+            plan(&card.disk(), puts.collect(), None).unwrap().remove(0)
+        };
+        let more = work(&planned(&["new", "other"]));
+        planned(&["new", "other"]).compare(&more).unwrap();
+        let refused = planned(&["new"]).compare(&more).unwrap_err();
+        assert!(refused.to_string().contains(" more "), "{refused}");
+    }
+}
+
+#[test]
+fn a_name_of_a_free_inode_is_no_file() {
+    if !has_tools() {
+        return;
+    }
+    let card = Card::make("4096");
+    let ext = card.dir.path().join("ext");
+    let found = || {
+        let file = File::open(&ext).unwrap();
+        let section = Section::whole(file, EXT.1 << 20, &Cancel::new());
+        let fs = FileSystem::detect(&section).unwrap().unwrap();
+        fs.permissions("/etc/there")
+    };
+    assert!(found().unwrap().is_some());
+    let free = "sif /etc/there links_count 0";
+    run("debugfs", &["-w", "-R", free, ext.to_str().unwrap()]);
+    found().unwrap_err();
 }
 
 #[test]

@@ -69,6 +69,8 @@ struct Inode {
     pub(super) flags: u32,
     /// The numbers of its user and its group.
     owner: (u32, u32),
+    /// The names that lead to it; 0 for an inode that is free.
+    links: u16,
     /// The block with its extended attributes; 0 without one.
     attributes: u64,
     /// Extents, block numbers, or the target of a short symbolic link.
@@ -229,6 +231,7 @@ impl Ext {
                 u32::from(u16_at(&bytes, 0x78)) << 16 | u32::from(u16_at(&bytes, 2)),
                 u32::from(u16_at(&bytes, 0x7a)) << 16 | u32::from(u16_at(&bytes, 0x18)),
             ),
+            links: u16_at(&bytes, 0x1a),
             attributes: u64::from(u16_at(&bytes, 0x76)) << 32 | u64::from(u32_at(&bytes, 0x68)),
             map: bytes
                 .get(0x28..)

@@ -3,10 +3,12 @@
 use std::iter;
 use std::ops::Range;
 
+use sdbuild_core::untrusted::Kept;
+
 use super::{EXTENTS_FLAG, Ext, INCOMPAT_RECOVER, INODE_TABLE, Inode, ROOT_INODE, components};
 use crate::bytes::{slice, u16_at, u32_at};
 use crate::error::Error;
-use crate::files::{EntryKind, Permissions, Room};
+use crate::files::{EntryKind, Identity, Permissions, Room, not_found};
 
 /// Where a descriptor has the two halves of the block of a bitmap: of blocks, and of inodes.
 const BITMAPS: [[usize; 2]; 2] = [[0, 0x20], [4, 0x24]];
@@ -14,6 +16,16 @@ const BITMAPS: [[usize; 2]; 2] = [[0, 0x20], [4, 0x24]];
 const SPARSE_SUPER: u32 = 0x1;
 /// Read-only compatible features whose books are in inodes that are not read: `quota`, `bigalloc`, `project`.
 const BOOKS_ELSEWHERE: u32 = 0x100 | 0x200 | 0x2000;
+
+impl Inode {
+    fn permissions(&self) -> Permissions {
+        Permissions {
+            kind: self.kind(),
+            mode: u32::from(self.mode) & 0o7777,
+            owner: self.owner,
+        }
+    }
+}
 
 impl Ext {
     /// The ranges of the section that are read to make or to replace what is at `paths`, in which symbolic links are not followed.
@@ -122,11 +134,32 @@ impl Ext {
             return Ok(None);
         };
         let inode = self.inode(number)?;
-        Ok(Some(Permissions {
-            kind: inode.kind(),
-            mode: u32::from(inode.mode) & 0o7777,
-            owner: inode.owner,
-        }))
+        if inode.links == 0 {
+            let what = format!("{path} leads to inode {number}, which is free");
+            return Err(Error::damaged(what));
+        }
+        Ok(Some(inode.permissions()))
+    }
+
+    pub(crate) fn identities(&self, path: &str) -> Result<Vec<Identity>, Error> {
+        let number = self.number(path)?.ok_or_else(|| not_found(path))?;
+        let mut names = Kept::default();
+        self.entries(&self.inode(number)?, &mut |number, name| {
+            names.push((number, name.to_vec()), name.len())?;
+            Ok(true)
+        })?;
+        let identity = |(number, name): (u32, Vec<u8>)| {
+            let inode = self.inode(number)?;
+            let permissions = inode.permissions();
+            let is_dir = permissions.kind == EntryKind::Directory;
+            Ok(Identity {
+                name,
+                number,
+                size: if is_dir { 0 } else { inode.size },
+                permissions,
+            })
+        };
+        names.into_vec().into_iter().map(identity).collect()
     }
 
     pub(crate) fn room(&self) -> Room {

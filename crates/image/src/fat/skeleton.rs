@@ -3,9 +3,11 @@
 use std::iter;
 use std::ops::Range;
 
+use sdbuild_core::untrusted::Kept;
+
 use super::{EntryWidth, Fat};
 use crate::error::Error;
-use crate::files::Room;
+use crate::files::{Identity, Permissions, Room};
 
 impl Fat {
     /// The ranges of the section that are read to make or to replace what is at `paths`, and the clusters that can be given to it: where
@@ -38,6 +40,27 @@ impl Fat {
             add(self.cluster_position(cluster)?)?;
         }
         Ok(ranges)
+    }
+
+    pub(crate) fn identities(&self, path: &str) -> Result<Vec<Identity>, Error> {
+        let mut all = Kept::default();
+        self.entries(&self.resolve(path)?, &mut |raw| {
+            let entry = raw.entry();
+            let length = entry.name.len();
+            let identity = Identity {
+                name: entry.name.into_bytes(),
+                number: raw.cluster,
+                size: entry.size,
+                permissions: Permissions {
+                    kind: entry.kind,
+                    mode: raw.attributes.into(),
+                    owner: (0, 0),
+                },
+            };
+            all.push(identity, length)?;
+            Ok(true)
+        })?;
+        Ok(all.into_vec())
     }
 
     pub(crate) fn room(&self) -> Result<Room, Error> {
