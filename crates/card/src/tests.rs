@@ -386,6 +386,18 @@ fn a_name_of_a_free_inode_is_no_file() {
 }
 
 #[test]
+fn more_than_the_programs_take_is_not_read() {
+    let read = |mib: u64| {
+        let len = mib << 20;
+        let bytes = vec![1; usize::try_from(len).unwrap()];
+        let section = Section::whole(bytes, len, &Cancel::new());
+        Blocks::read(&section, &[0..len], 4096)
+    };
+    assert_eq!(read(3).unwrap().bytes(), 3 << 20);
+    read(65).unwrap_err();
+}
+
+#[test]
 fn other_answers_are_refused() {
     let len = 10 * 4096 + 100;
     let mut blocks = Blocks::default();
