@@ -141,7 +141,7 @@ impl Blocks {
         pad(out, self.bytes())
     }
 
-    /// Reads an archive that has the sparse file with other content and nothing else, of which at most `max` bytes are no hole.
+    /// Reads an archive that has the sparse file with other content and nothing else, of which at most `max` bytes are no hole, in whole blocks.
     ///
     /// # Errors
     ///
@@ -170,18 +170,12 @@ impl Blocks {
         } else {
             iter::once(0..len).collect()
         };
-        let total: u64 = segments
-            .iter()
-            .map(|segment| segment.end - segment.start)
-            .sum();
-        if total > max {
-            return Err(unexpected("more came back than can have changed"));
-        }
         let mut blocks = Self {
             unit,
             len,
             known: BTreeMap::new(),
         };
+        let mut held = 0;
         for segment in segments {
             let mut at = segment.start;
             while at < segment.end {
@@ -189,10 +183,13 @@ impl Blocks {
                 let start = number * unit;
                 let length = unit.min(len - start);
                 let end = segment.end.min(start + length);
-                let block = blocks
-                    .known
-                    .entry(number)
-                    .or_insert_with(|| vec![0; to_usize(length)]);
+                let block = blocks.known.entry(number).or_insert_with(|| {
+                    held += length;
+                    vec![0; to_usize(length)]
+                });
+                if held > max {
+                    return Err(unexpected("more came back than can have changed"));
+                }
                 let part = block.get_mut(to_usize(at - start)..to_usize(end - start));
                 archive.read_exact(part.unwrap_or_default())?;
                 at = end;

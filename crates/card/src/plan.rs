@@ -199,7 +199,13 @@ impl Card {
                     "the file system that NixOS has at {dir} is not on it, or not by a name that says so"
                 )));
             }
-            Some(_) | None if is_below(path, FIRMWARE.1) => (FIRMWARE.1, self.firmware()),
+            Some(_) | None if is_below(path, FIRMWARE.1) => {
+                let number = self.firmware().ok_or_else(|| {
+                    let (label, dir) = FIRMWARE;
+                    refused(&format!("the image has no partition {label} for {dir}"))
+                })?;
+                (FIRMWARE.1, Some(number))
+            }
             Some(_) | None => ("/", self.root()),
         };
         let number = number.ok_or_else(|| refused("no partition is known to have it; the image has no NixOS that starts from an ext4 partition"))?;
@@ -315,6 +321,16 @@ impl Partition {
             is_fat: matches!(fs, FileSystem::Fat(_)),
             skeleton: Blocks::default(),
         };
+        if plan.is_fat {
+            let names: Vec<_> = puts
+                .iter()
+                .map(|(_, put)| put.path.to_lowercase())
+                .collect();
+            let checked = put::check_distinct(names.iter().map(String::as_str));
+            checked.map_err(|failure| {
+                failure.hint("a FAT file system does not tell capital letters from small ones")
+            })?;
+        }
         let mut touched = BTreeSet::from(["/".to_owned()]);
         for (path, put) in puts {
             plan.add(&path, &put, fs)?;

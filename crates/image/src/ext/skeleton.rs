@@ -282,8 +282,9 @@ mod tests {
             let count = count.to_le_bytes();
             let mut node = vec![0x0a, 0xf3, count[0], count[1], 0, 0, depth, 0, 0, 0, 0, 0];
             for _ in 0..u16::from_le_bytes(count) {
-                // Of an extent, that is the length, and the block comes later.
-                node.extend([0, 0, 0, 0, depth + 4, 0, 0, 0, 4, 0, 0, 0]);
+                // An extent has its length before its block.
+                let (length, block) = if depth == 0 { (1, 4) } else { (depth + 4, 0) };
+                node.extend([0, 0, 0, 0, length, 0, 0, 0, block, 0, 0, 0]);
             }
             node
         };
