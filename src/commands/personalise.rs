@@ -4,7 +4,8 @@ use crate::cli;
 use crate::commands::Session;
 use crate::commands::newest_image::named_or_newest_for_card;
 use crate::commands::put_files::{PutFiles, names_of};
-use crate::settings::common_of_boot;
+use crate::settings::{common_of_boot, source_date_epoch};
+use jiff::Timestamp;
 use sdbuild_build::RunEngine;
 use sdbuild_card::{Changes, ImageCopy, Plan, Tools};
 use sdbuild_core::context::Context;
@@ -23,6 +24,9 @@ pub async fn run(args: &cli::Personalise, session: Session<'_>) -> Result<(), Fa
             .hint("name it: --put FILE:PATH, --host-key, --ssh-key, --wifi or --hostname"));
     }
     let image = named_or_newest_for_card(Some(&args.image), session)?;
+    let owner = env.sudo();
+    let created = source_date_epoch(env.text("SOURCE_DATE_EPOCH"))?;
+    let created = created.unwrap_or_else(Timestamp::now);
     let output = std::path::absolute(&args.output).or_usage("find the current directory")?;
     let known_hosts = output.with_added_extension("known_hosts");
     if files.host_key.is_some() {
@@ -37,7 +41,7 @@ pub async fn run(args: &cli::Personalise, session: Session<'_>) -> Result<(), Fa
     let personalise = async {
         let (from, to) = (image.clone(), output.clone());
         let make = move |context: &Context| {
-            let copy = ImageCopy::make(&from, &to, context)?;
+            let copy = ImageCopy::make(&from, &to, owner, context)?;
             let plan = Plan::new(&copy.disk(&context.cancel)?, puts, wifi.as_ref())?;
             Ok((copy, plan))
         };
@@ -52,7 +56,8 @@ pub async fn run(args: &cli::Personalise, session: Session<'_>) -> Result<(), Fa
         let changes: Result<Changes, Failure> = plan.changes(&tools, context).await;
         engine.ended(&changes);
         let changes = changes?;
-        blocking(context, move |context| copy.finish(&changes, context)).await
+        let finish = move |context: &Context| copy.finish(&changes, created, context);
+        blocking(context, finish).await
     };
     let done: Result<(), Failure> = Box::pin(personalise).await;
     done.map_err(|failure| failure.during(operation))?;

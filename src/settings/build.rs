@@ -229,7 +229,7 @@ fn check_input_name(input: &str) -> Result<(), Failure> {
 }
 
 /// `SOURCE_DATE_EPOCH`, which replaces the current time in what a build writes (reproducible-builds.org).
-fn source_date_epoch(text: Option<&str>) -> Result<Option<Timestamp>, Failure> {
+pub fn source_date_epoch(text: Option<&str>) -> Result<Option<Timestamp>, Failure> {
     let Some(text) = text else { return Ok(None) };
     let seconds = text.parse().ok().filter(|seconds| *seconds >= 0);
     // Years after 9999 are out of range.

@@ -22,7 +22,7 @@ mod value;
 mod variables;
 
 pub use boot::{BootArgs, common_of_boot};
-pub use build::Build;
+pub use build::{Build, source_date_epoch};
 pub use build_args::{BuildArgs, ConfigArgs, DryRun};
 pub use common::{common_without_file, output_dir};
 pub use environment::{Environment, user_file};

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::iter;
 use std::ops::Range;
 
+use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::to_usize::to_usize;
 use sdbuild_image::Error;
 use sdbuild_image::blockmap::is_blank;
@@ -15,6 +16,8 @@ use tar::{EntryType, GnuExtSparseHeader, GnuHeader, GnuSparseHeader, Header};
 const PIECE_BYTES: u64 = 1 << 20;
 /// Bytes in the least segment of a sparse file, but for the last one: a page.
 const MIN_SEGMENT_BYTES: u64 = 4096;
+/// Bytes of a partition that are not zero and that the programs get.
+const MAX_BYTES: u64 = 64 << 20;
 /// The name of the sparse file.
 pub(super) const NAME: &str = "partition";
 
@@ -29,6 +32,10 @@ pub(super) struct Blocks {
 
 impl Blocks {
     /// The blocks of `section` in `ranges`, as far as they are not zero.
+    ///
+    /// # Errors
+    ///
+    /// That are more than [`MAX_BYTES`], or they cannot be read.
     pub(super) fn read(section: &Section, ranges: &[Range<u64>], unit: u64) -> Result<Self, Error> {
         let len = section.len();
         let mut blocks = Self {
@@ -51,6 +58,7 @@ impl Blocks {
             };
             is_next
         });
+        let mut bytes = 0;
         for range in ranges {
             let mut at = range.start.saturating_mul(unit);
             let end = range.end.saturating_mul(unit).min(len);
@@ -60,6 +68,10 @@ impl Blocks {
                 let numbers = at / unit..;
                 for (number, block) in numbers.zip(piece.chunks(to_usize(unit))) {
                     if !is_blank(block) {
+                        bytes += block.len() as u64;
+                        if bytes > MAX_BYTES {
+                            return Err(too_much());
+                        }
                         blocks.known.insert(number, block.to_vec());
                     }
                 }
@@ -129,7 +141,7 @@ impl Blocks {
         pad(out, self.bytes())
     }
 
-    /// Reads an archive that has the sparse file with other content and nothing else, of which at most `max` bytes are no hole.
+    /// Reads an archive that has the sparse file with other content and nothing else, of which at most `max` bytes are no hole, in whole blocks.
     ///
     /// # Errors
     ///
@@ -158,18 +170,12 @@ impl Blocks {
         } else {
             iter::once(0..len).collect()
         };
-        let total: u64 = segments
-            .iter()
-            .map(|segment| segment.end - segment.start)
-            .sum();
-        if total > max {
-            return Err(unexpected("more came back than can have changed"));
-        }
         let mut blocks = Self {
             unit,
             len,
             known: BTreeMap::new(),
         };
+        let mut held = 0;
         for segment in segments {
             let mut at = segment.start;
             while at < segment.end {
@@ -177,10 +183,13 @@ impl Blocks {
                 let start = number * unit;
                 let length = unit.min(len - start);
                 let end = segment.end.min(start + length);
-                let block = blocks
-                    .known
-                    .entry(number)
-                    .or_insert_with(|| vec![0; to_usize(length)]);
+                let block = blocks.known.entry(number).or_insert_with(|| {
+                    held += length;
+                    vec![0; to_usize(length)]
+                });
+                if held > max {
+                    return Err(unexpected("more came back than can have changed"));
+                }
                 let part = block.get_mut(to_usize(at - start)..to_usize(end - start));
                 archive.read_exact(part.unwrap_or_default())?;
                 at = end;
@@ -255,6 +264,14 @@ fn pad(out: &mut impl Write, length: u64) -> io::Result<()> {
 /// Ends an archive.
 pub(super) fn end(out: &mut impl Write) -> io::Result<()> {
     out.write_all(&[0; 1024])
+}
+
+fn too_much() -> Error {
+    let text = format!(
+        "what a file system keeps of its files, and what deleted files left in its free space, is more than {}: files are put only into one with less",
+        human_bytes(MAX_BYTES)
+    );
+    Error::Unsupported(text)
 }
 
 fn unexpected(why: &str) -> io::Error {

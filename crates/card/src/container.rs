@@ -1,8 +1,13 @@
 //! The container in which `debugfs` and `mtools` run: one for each file system, which is removed whatever happens.
 
-use futures_util::future::join;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::timeout::timeout;
 use sdbuild_engine::{
     Attached, ContainerGuard, ContainerSpec, Drained, Engine, Input, Lines, OutputChunk, Role,
     RunId,
@@ -19,8 +24,13 @@ const PIDS_LIMIT: i64 = 32;
 const PROGRAM_BYTES: u64 = 256 << 20;
 /// Bytes by which a file system's own structures may grow: copies of descriptors, new directories.
 const GROWTH_BYTES: u64 = 64 << 20;
-/// The last lines of the programs' messages that are kept.
+/// The last lines of the programs' messages that are kept, and characters of each.
 const MAX_LINES: usize = 8;
+const MAX_LINE_CHARS: usize = 1000;
+/// How long the programs may neither take nor give anything.
+const SILENCE: Duration = Duration::from_mins(2);
+/// Bytes that are sent at once.
+const SENT_BYTES: usize = 1 << 20;
 
 /// The engine that runs the programs.
 #[derive(Clone, Debug)]
@@ -63,7 +73,7 @@ impl Tools {
         };
         let guard = ContainerGuard::arm(&self.engine, &spec.name).grace(0);
         let work = async |guard: &mut ContainerGuard| {
-            let answer = exchange(guard, &spec, &archive, max).await?;
+            let answer = exchange(guard, &spec, archive, max).await?;
             partition
                 .skeleton
                 .changed(answer.as_slice(), max)
@@ -109,21 +119,27 @@ pub(super) fn archive(partition: &Partition) -> std::io::Result<Vec<u8>> {
 async fn exchange(
     guard: &mut ContainerGuard,
     spec: &ContainerSpec,
-    archive: &[u8],
+    archive: Vec<u8>,
     max: u64,
 ) -> Result<Vec<u8>, Failure> {
     let container = guard.create(spec).await?;
     let Attached { mut input, output } = container.attach().await?;
     container.start().await?;
+    let pieces = AtomicUsize::new(0);
     let send = async {
-        input.write(archive).await?;
+        for piece in archive.chunks(SENT_BYTES) {
+            input.write(piece).await?;
+            pieces.fetch_add(1, Ordering::Relaxed);
+        }
         input.end().await
     };
     let receive = async {
         let mut drain = container.drain(output);
         let (mut answer, mut lines, mut last) = (Vec::new(), Lines::default(), Vec::new());
         loop {
-            match drain.next().await? {
+            let next = unless_silent(SILENCE, &pieces, drain.next()).await;
+            let next = next.ok_or_else(|| silent(spec));
+            match next?? {
                 Drained::Chunk(OutputChunk::Stdout(bytes)) => {
                     answer.extend_from_slice(&bytes);
                     if answer.len() as u64 > max.saturating_add(max / 8) {
@@ -134,18 +150,13 @@ async fn exchange(
                 }
                 Drained::Chunk(OutputChunk::Stderr(bytes)) => {
                     last.extend(lines.push(&bytes));
-                    let old = last.len().saturating_sub(MAX_LINES);
-                    last.drain(..old);
+                    keep_last(&mut last);
                 }
                 Drained::End { exit, incomplete } => {
                     if exit.code != 0 {
                         last.extend(lines.finish());
-                        let text = format!(
-                            "the programs that write file systems failed ({}): {}",
-                            exit.code,
-                            last.join("; ")
-                        );
-                        return Err(Failure::environment(text));
+                        keep_last(&mut last);
+                        return Err(failed(exit.code, &last));
                     }
                     return match incomplete {
                         Some(error) => Err(error.into()),
@@ -155,9 +166,90 @@ async fn exchange(
             }
         }
     };
-    // A container that ended early takes no more input, and what it says is the reason.
-    let (written, answer) = join(Box::pin(send), Box::pin(receive)).await;
-    let answer = answer?;
-    written?;
-    Ok(answer)
+    // A container that ended early takes no more input, and what it says is the reason; one that hangs takes none either.
+    match select(Box::pin(receive), Box::pin(send)).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right((written, receive)) => {
+            let answer = receive.await?;
+            written?;
+            Ok(answer)
+        }
+    }
+}
+
+fn silent(spec: &ContainerSpec) -> Failure {
+    let (name, limit) = (&spec.name, SILENCE.as_secs());
+    let text = format!("the container {name} neither took nor gave anything for {limit} s");
+    Failure::environment(text)
+}
+
+fn failed(code: i64, last: &[String]) -> Failure {
+    let said = last.join("; ");
+    let text = format!("the programs that write file systems failed ({code}): {said}");
+    Failure::environment(text)
+}
+
+/// The output of `work`; `None` if for `limit` neither that ended nor `sent` changed.
+async fn unless_silent<T>(
+    limit: Duration,
+    sent: &AtomicUsize,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = pin!(work);
+    loop {
+        let before = sent.load(Ordering::Relaxed);
+        let output = timeout(limit, work.as_mut()).await;
+        if output.is_some() || sent.load(Ordering::Relaxed) == before {
+            return output;
+        }
+    }
+}
+
+/// Keeps the end of `lines`, and the start of each.
+fn keep_last(lines: &mut Vec<String>) {
+    lines.drain(..lines.len().saturating_sub(MAX_LINES));
+    for line in lines {
+        if let Some((end, _)) = line.char_indices().nth(MAX_LINE_CHARS) {
+            line.truncate(end);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(200);
+
+    #[tokio::test]
+    async fn a_container_that_neither_takes_nor_gives_anything_is_not_waited_for() {
+        let sent = AtomicUsize::new(0);
+        assert_eq!(unless_silent(LIMIT, &sent, pending::<()>()).await, None);
+        let slow = async {
+            for _ in 0..8 {
+                sleep(LIMIT / 4).await;
+                sent.fetch_add(1, Ordering::Relaxed);
+            }
+            3
+        };
+        assert_eq!(unless_silent(LIMIT, &sent, slow).await, Some(3));
+    }
+
+    #[test]
+    fn of_what_the_programs_say_little_is_kept() {
+        let mut lines: Vec<_> = (0..20)
+            .map(|n| format!("{n}{}", "\u{e9}".repeat(5000)))
+            .collect();
+        keep_last(&mut lines);
+        assert!(lines.len() == MAX_LINES && lines[0].starts_with("12"));
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.chars().count() == MAX_LINE_CHARS)
+        );
+    }
 }

@@ -2,17 +2,17 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use sdbuild_core::atomic_file::HIDDEN_PREFIX;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::compression::Compression;
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Events, Phase};
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::hash::{Hasher, Sha256Hash};
+use sdbuild_core::hidden_path::{NEW_SUFFIX, at_hidden_path, rename_to_free};
 use sdbuild_core::locked_file;
 use sdbuild_core::new_file::{self, Access};
 use sdbuild_core::parent_dir::parent_dir;
@@ -33,7 +33,7 @@ use crate::plan::Changes;
 
 /// Bytes that are read at once.
 const CHUNK_BYTES: usize = 256 << 10;
-/// Who may read the copy: it has secrets.
+/// Who may read the copy: it has secrets, and the hashes beside it would tell which guess is one.
 const MODE: u32 = 0o600;
 
 /// A copy of an image that has no name yet: it is gone with this process, however that ends.
@@ -47,12 +47,18 @@ pub struct ImageCopy {
     size: u64,
     image: PathBuf,
     output: PathBuf,
+    owner: Option<(u32, u32)>,
 }
 
 impl ImageCopy {
-    /// Prepares a copy of the `image`, which is decompressed first if need be (`Phase::Unpack`), to become the new file `output`. Blocks its
-    /// thread.
-    pub fn make(image: &Path, output: &Path, context: &Context) -> Result<Self, Failure> {
+    /// Prepares a copy of the `image`, which is decompressed first if need be (`Phase::Unpack`), to become the new file `output` of
+    /// `owner` (user and group id; `None`: this user). Blocks its thread.
+    pub fn make(
+        image: &Path,
+        output: &Path,
+        owner: Option<(u32, u32)>,
+        context: &Context,
+    ) -> Result<Self, Failure> {
         let shown = output.display();
         let mut packed = Compression::ALL.map(Compression::suffix).into_iter();
         if packed.any(|suffix| !suffix.is_empty() && output.to_string_lossy().ends_with(suffix)) {
@@ -78,6 +84,9 @@ impl ImageCopy {
         let dir = parent_dir(output);
         let operation = format!("write {shown}");
         let (file, hidden) = create(dir).or_usage(&operation)?;
+        if let Some((user, group)) = owner {
+            fchown(&file, Some(user), Some(group)).or_environment(&operation)?;
+        }
         let (plain, size) = if source.image().compression == Compression::None {
             let size = source.image().size;
             (Some(source), size)
@@ -94,6 +103,7 @@ impl ImageCopy {
             size,
             image: image.to_owned(),
             output: output.to_owned(),
+            owner,
         })
     }
 
@@ -108,21 +118,19 @@ impl ImageCopy {
         section(self.unchanged(), self.size, cancel)
     }
 
-    /// Writes it with the changes, checks the files in it, and gives it its name; then its sidecars are written (`Phase::Flash`). Blocks
-    /// its thread.
-    pub fn finish(self, changes: &Changes, context: &Context) -> Result<(), Failure> {
+    /// Writes it with the changes, checks the files in it, writes its sidecars, which say that it was `created` then, and gives it its name
+    /// (`Phase::Flash`). After an error nothing of it is left. Blocks its thread.
+    pub fn finish(
+        self,
+        changes: &Changes,
+        created: Timestamp,
+        context: &Context,
+    ) -> Result<(), Failure> {
         let operation = format!("write {}", self.output.display());
         let write = || self.write(&changes.blocks, context);
         let (sha256, map) = context.blocking_phase(Phase::Flash, write)?;
         self.file.sync_all().or_environment(&operation)?;
         changes.check(&section(&self.file, self.size, &context.cancel)?)?;
-        match self.hidden {
-            None => locked_file::link(&self.file, &self.output),
-            Some(hidden) => hidden
-                .persist_noclobber(&self.output)
-                .map_err(|error| error.error),
-        }
-        .or_environment(&operation)?;
         let name = self
             .output
             .file_name()
@@ -138,6 +146,7 @@ impl ImageCopy {
             &self.image,
             &Described {
                 name: &name,
+                created,
                 size: self.size,
                 sha256,
                 mapped_bytes: map.mapped_bytes(),
@@ -145,8 +154,20 @@ impl ImageCopy {
                 put: changes.described(),
             },
         )?;
+        let mut written = Vec::new();
         for (sidecar, text) in others.iter().chain(&[(Sidecar::Manifest, manifest)]) {
-            new_file::write(&sidecar.path(&self.output), text, Access::Everybody, None)?;
+            let path = sidecar.path(&self.output);
+            new_file::write(&path, text, Access::Owner, self.owner)?;
+            // It is removed unless it is kept.
+            written.push(TempPath::try_from_path(path).or_internal(&operation)?);
+        }
+        match self.hidden {
+            None => locked_file::link(&self.file, &self.output),
+            Some(hidden) => rename_to_free(&hidden, &self.output),
+        }
+        .or_environment(&operation)?;
+        for path in written {
+            path.keep().or_internal(&operation)?;
         }
         Ok(())
     }
@@ -276,14 +297,16 @@ fn unpack(
 
 /// A locked file for a new image in `dir`.
 fn create(dir: &Path) -> io::Result<(File, Option<TempPath>)> {
-    if let Some(file) = locked_file::create_unnamed(dir, MODE)? {
-        return Ok((file, None));
+    match locked_file::create_unnamed(dir, MODE)? {
+        Some(file) => Ok((file, None)),
+        None => create_hidden(dir),
     }
+}
+
+/// The same where the file system has no files without a name. Builds find what a killed process left by this one.
+fn create_hidden(dir: &Path) -> io::Result<(File, Option<TempPath>)> {
     let create = |hidden: &Path| locked_file::create_named(hidden, MODE);
-    let named = tempfile::Builder::new()
-        .prefix(HIDDEN_PREFIX)
-        .make_in(dir, create)?;
-    let (file, path) = named.into_parts();
+    let (file, path) = at_hidden_path(dir, NEW_SUFFIX, create)?;
     Ok((file, Some(path)))
 }
 
@@ -297,6 +320,7 @@ fn names(output: &Path) -> Vec<PathBuf> {
 /// What the manifest of a copy says of it.
 struct Described<'a> {
     name: &'a str,
+    created: Timestamp,
     size: u64,
     sha256: Sha256Hash,
     mapped_bytes: u64,
@@ -312,9 +336,10 @@ fn manifest(image: &Path, copy: &Described<'_>) -> Result<String, Failure> {
         Err(error) if error.kind() == ErrorKind::NotFound => Map::new(),
         text => untrusted::json(&text.or_usage(operation())?).or_usage(operation())?,
     };
+    let put = with_earlier(fields.remove("put"), &copy.put);
     let mut set = |key: &str, value: Value| fields.insert(key.to_owned(), value);
     set("version", json!(VERSION));
-    set("created", json!(format!("{:.0}", Timestamp::now())));
+    set("created", json!(format!("{:.0}", copy.created)));
     set("sdbuild", json!(env!("CARGO_PKG_VERSION")));
     set(
         "image",
@@ -325,7 +350,7 @@ fn manifest(image: &Path, copy: &Described<'_>) -> Result<String, Failure> {
         json!({ "size": copy.size, "sha256": copy.sha256, "mapped_bytes": copy.mapped_bytes }),
     );
     set("sidecars", json!(copy.sidecars));
-    set("put", json!(copy.put));
+    set("put", json!(put));
     // No build may take it for its own, and replace it.
     if let Some(Value::Object(configuration)) = fields.get_mut("configuration") {
         configuration.insert("id".to_owned(), json!(""));
@@ -335,9 +360,106 @@ fn manifest(image: &Path, copy: &Described<'_>) -> Result<String, Failure> {
     Ok(format!("{text}\n"))
 }
 
+/// What `earlier` copies list as put onto the card, then `put`, which replaces what has the same path.
+fn with_earlier(earlier: Option<Value>, put: &[Value]) -> Vec<Value> {
+    let mut all = match earlier {
+        Some(Value::Array(all)) => all,
+        _ => Vec::new(),
+    };
+    let path = |entry: &Value| entry.get("path").cloned();
+    all.retain(|entry| !put.iter().any(|new| path(new) == path(entry)));
+    all.extend_from_slice(put);
+    all
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt as _;
+
+    use sdbuild_core::hidden_path::is_hidden;
+
     use super::*;
+
+    fn names_in(dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(dir).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    }
+
+    /// A copy in `dir` of an image of zeros that is not there any more, as on a file system without files that have no name.
+    fn hidden_copy(dir: &Path) -> ImageCopy {
+        let (file, hidden) = create_hidden(dir).unwrap();
+        file.set_len(1 << 20).unwrap();
+        ImageCopy {
+            plain: None,
+            file,
+            hidden,
+            size: 1 << 20,
+            image: dir.join("image.img"),
+            output: dir.join("copy.img"),
+            owner: None,
+        }
+    }
+
+    fn finish(copy: ImageCopy) -> Result<(), Failure> {
+        let context = Context {
+            cancel: Cancel::new(),
+            events: Events::none(),
+        };
+        copy.finish(&Changes::default(), Timestamp::UNIX_EPOCH, &context)
+    }
+
+    #[test]
+    fn a_copy_with_a_hidden_name_is_found_by_builds_and_gets_its_own_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let copy = hidden_copy(dir.path());
+        let names = names_in(dir.path());
+        assert!(
+            names.len() == 1 && is_hidden(&names[0], NEW_SUFFIX),
+            "{names:?}"
+        );
+        finish(copy).unwrap();
+        let names = names_in(dir.path());
+        assert_eq!(names.len(), 4, "{names:?}");
+        for name in &names {
+            let mode = dir.path().join(name).metadata().unwrap().mode();
+            assert_eq!((mode & 0o777, name.starts_with("copy.img")), (0o600, true));
+        }
+        let manifest = fs::read_to_string(dir.path().join("copy.img.json")).unwrap();
+        assert!(manifest.contains("1970-01-01T00:00:00Z"), "{manifest}");
+    }
+
+    #[test]
+    fn of_a_copy_that_gets_no_name_nothing_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        for taken in ["copy.img", "copy.img.json"] {
+            let taken = dir.path().join(taken);
+            fs::write(&taken, "another").unwrap();
+            finish(hidden_copy(dir.path())).unwrap_err();
+            assert_eq!(fs::read_to_string(&taken).unwrap(), "another");
+            assert_eq!(names_in(dir.path()).len(), 1);
+            fs::remove_file(taken).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_earlier_copies_put_stays_listed() {
+        let entry = |path: &str, mode: &str| json!({ "path": path, "mode": mode });
+        let earlier = json!([entry("/a", "0644"), entry("/b", "0644"), 3]);
+        let new = [entry("/b", "0600"), entry("/c", "0600")];
+        let all = with_earlier(Some(earlier), &new);
+        assert_eq!(
+            all,
+            [
+                entry("/a", "0644"),
+                json!(3),
+                new[0].clone(),
+                new[1].clone()
+            ]
+        );
+        assert_eq!(with_earlier(Some(json!({ "a": 1 })), &new), new);
+    }
 
     #[test]
     fn changes_show_in_whatever_is_read() {

@@ -13,7 +13,7 @@ use sdbuild_core::to_usize::to_usize;
 use sdbuild_image::boot::Volume;
 use sdbuild_image::card::Location;
 use sdbuild_image::disk::{ReadAt, Section};
-use sdbuild_image::files::{EntryKind, Room};
+use sdbuild_image::files::{EntryKind, Identity, Room};
 use sdbuild_image::flash::DiskBlock;
 use sdbuild_image::report::{Installed, Layout};
 use sdbuild_image::{Error, FileSystem};
@@ -199,7 +199,13 @@ impl Card {
                     "the file system that NixOS has at {dir} is not on it, or not by a name that says so"
                 )));
             }
-            Some(_) | None if is_below(path, FIRMWARE.1) => (FIRMWARE.1, self.firmware()),
+            Some(_) | None if is_below(path, FIRMWARE.1) => {
+                let number = self.firmware().ok_or_else(|| {
+                    let (label, dir) = FIRMWARE;
+                    refused(&format!("the image has no partition {label} for {dir}"))
+                })?;
+                (FIRMWARE.1, Some(number))
+            }
             Some(_) | None => ("/", self.root()),
         };
         let number = number.ok_or_else(|| refused("no partition is known to have it; the image has no NixOS that starts from an ext4 partition"))?;
@@ -315,6 +321,16 @@ impl Partition {
             is_fat: matches!(fs, FileSystem::Fat(_)),
             skeleton: Blocks::default(),
         };
+        if plan.is_fat {
+            let names: Vec<_> = puts
+                .iter()
+                .map(|(_, put)| put.path.to_lowercase())
+                .collect();
+            let checked = put::check_distinct(names.iter().map(String::as_str));
+            checked.map_err(|failure| {
+                failure.hint("a FAT file system does not tell capital letters from small ones")
+            })?;
+        }
         let mut touched = BTreeSet::from(["/".to_owned()]);
         for (path, put) in puts {
             plan.add(&path, &put, fs)?;
@@ -420,10 +436,11 @@ impl Partition {
         }
         for (number, (path, put)) in self.files.iter().enumerate() {
             let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+            // It takes what is above a file at the root for the current directory.
+            add(&["cd", &quoted(&format!("{dir}/"))]);
             if self.replaced.contains(path) {
                 add(&["rm", &quoted(path)]);
             }
-            add(&["cd", &quoted(&format!("{dir}/"))]);
             add(&["write", &number.to_string(), &quoted(name)]);
             add(&[
                 "sif",
@@ -442,12 +459,14 @@ impl Partition {
         let changed = Arc::new(after.changed_since(&self.skeleton));
         let (start, len, unit) = (self.start, self.section.len(), after.unit);
         let overlay = Overlay {
-            section: self.section,
+            section: self.section.clone(),
             unit,
             changed: Arc::clone(&changed),
         };
         // The section that it reads has the cancellation of the run.
-        check_files(&Section::whole(overlay, len, &Cancel::new()), &self.files)?;
+        let after = Section::whole(overlay, len, &Cancel::new());
+        check_files(&after, &self.files)?;
+        check_others(&self.section, &after, &self.dirs, &self.files)?;
         let blocks = changed.iter().map(|(number, block)| {
             let at = start.saturating_add(number.saturating_mul(unit));
             (at, block.clone())
@@ -463,15 +482,64 @@ impl Partition {
     }
 }
 
+/// Checks that the directories with new `dirs` and `files` have nothing else that is new, changed or gone.
+fn check_others(
+    before: &Section,
+    after: &Section,
+    dirs: &BTreeSet<String>,
+    files: &BTreeMap<String, Put>,
+) -> Result<(), Failure> {
+    let (before, after) = (opened(before)?, opened(after)?);
+    let is_fat = matches!(before, FileSystem::Fat(_));
+    let new: Vec<&str> = dirs
+        .iter()
+        .chain(files.keys())
+        .map(String::as_str)
+        .collect();
+    let above = new.iter().flat_map(|path| parents(path)).chain([""]);
+    for dir in above
+        .filter(|dir| !dirs.contains(*dir))
+        .collect::<BTreeSet<_>>()
+    {
+        let is_new = |entry: &Identity| {
+            let split = new.iter().filter_map(|path| path.rsplit_once('/'));
+            let mut names = split.filter(|(above, _)| *above == dir);
+            names.any(|(_, name)| {
+                let name = name.as_bytes();
+                name == entry.name || is_fat && name.eq_ignore_ascii_case(&entry.name)
+            })
+        };
+        let others = |fs: &FileSystem| {
+            let mut all = fs.identities(dir).map_err(not_read_back)?;
+            all.retain(|entry| !is_new(entry));
+            Ok::<_, Failure>(all)
+        };
+        if others(&before)? != others(&after)? {
+            let text = format!(
+                "the programs that write file systems changed more in {dir}/ than they were asked to"
+            );
+            return Err(Failure::environment(text));
+        }
+    }
+    Ok(())
+}
+
+fn not_read_back(error: Error) -> Failure {
+    error.fail("read back what was put onto the card")
+}
+
+fn opened(section: &Section) -> Result<FileSystem, Failure> {
+    let fs = FileSystem::detect(section).map_err(not_read_back)?;
+    fs.ok_or_else(|| Failure::environment("the file system cannot be read any more"))
+}
+
 /// Checks that the file system in `section` has `files`, with their content, modes and owners.
 fn check_files(section: &Section, files: &BTreeMap<String, Put>) -> Result<(), Failure> {
-    let read = |error: Error| error.fail("read back what was put onto the card");
-    let fs = FileSystem::detect(section).map_err(read)?;
-    let fs = fs.ok_or_else(|| Failure::environment("the file system cannot be read any more"))?;
+    let fs = opened(section)?;
     for (path, put) in files {
         let wrong =
             |what: &str| Failure::environment(format!("{} was not written: {what}", put.path));
-        let found = fs.permissions(path).map_err(read)?;
+        let found = fs.permissions(path).map_err(not_read_back)?;
         let found = found.ok_or_else(|| wrong("it is not there"))?;
         let is_same = found.mode == put.mode && found.owner == put.owner;
         if found.kind != EntryKind::File || !is_same && matches!(fs, FileSystem::Ext(_)) {
@@ -485,7 +553,7 @@ fn check_files(section: &Section, files: &BTreeMap<String, Put>) -> Result<(), F
             }
             Ok(true)
         })
-        .map_err(read)?;
+        .map_err(not_read_back)?;
         if !rest.is_empty() {
             return Err(wrong("a part of its content is missing"));
         }

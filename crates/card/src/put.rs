@@ -77,8 +77,12 @@ pub(super) fn is_below(path: &str, dir: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Checks all of `puts`, without the card.
-pub(super) fn check(puts: &[Put]) -> Result<(), Failure> {
+/// Checks all of `puts` without the card: their paths, and their bytes together.
+///
+/// # Errors
+///
+/// One of them can be put onto no card, or not beside the others.
+pub fn check(puts: &[Put]) -> Result<(), Failure> {
     puts.iter().try_for_each(Put::check)?;
     let size: u64 = puts.iter().map(|put| put.content.len() as u64).sum();
     if size > MAX_CONTENT_BYTES {
@@ -86,22 +90,27 @@ pub(super) fn check(puts: &[Put]) -> Result<(), Failure> {
             "the files to be put onto the card have {size} bytes, and {MAX_CONTENT_BYTES} are allowed"
         )));
     }
-    let paths: BTreeSet<&str> = puts.iter().map(|put| put.path.as_str()).collect();
-    for put in puts {
-        let is_dir = paths
-            .iter()
-            .any(|other| *other != put.path && is_below(other, &put.path));
-        if is_dir {
-            return Err(Failure::usage(format!(
-                "{} cannot be a file and a directory",
-                put.path
-            )));
+    check_distinct(puts.iter().map(|put| put.path.as_str()))
+}
+
+/// Refuses a path that is there twice, or in which another one is.
+pub(super) fn check_distinct<'a>(all: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
+    let mut paths = BTreeSet::new();
+    for path in all {
+        if !paths.insert(path) {
+            return Err(Failure::usage(format!("{path} is named twice")));
         }
     }
-    if paths.len() < puts.len() {
-        return Err(Failure::usage("a path on the board is named twice"));
+    let is_dir = |path: &&&str| {
+        let mut others = paths.iter();
+        others.any(|other| other != *path && is_below(other, path))
+    };
+    match paths.iter().find(is_dir) {
+        Some(path) => Err(Failure::usage(format!(
+            "{path} cannot be a file and a directory"
+        ))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]

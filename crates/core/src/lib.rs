@@ -15,6 +15,7 @@ pub mod event;
 pub mod failure;
 pub mod flake_caches;
 pub mod hash;
+pub mod hidden_path;
 pub mod host_name;
 pub mod http_url;
 pub mod human_bytes;

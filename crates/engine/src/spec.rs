@@ -200,7 +200,7 @@ impl ContainerSpec {
             mounts: Some(self.mounts()),
             tmpfs: Some(self.tmpfs.iter().cloned().collect::<HashMap<_, _>>()),
             pids_limit: self.pids_limit,
-            ulimits: podman.then(podman_ulimits),
+            ulimits: Some(self.ulimits(podman)),
             memory,
             memory_swap: memory,
             auto_remove: Some(self.lifetime == Lifetime::UntilEnded),
@@ -224,6 +224,20 @@ impl ContainerSpec {
     /// Whether it writes files of the user's to its standard output, of which the engine's log would be a copy on its disk.
     fn has_secret_output(&self) -> bool {
         self.role == Role::Card
+    }
+
+    fn ulimits(&self, podman: bool) -> Vec<ResourcesUlimits> {
+        let limit = |name: &str, most| ResourcesUlimits {
+            name: Some(name.to_owned()),
+            soft: Some(most),
+            hard: Some(most),
+        };
+        // Podman's defaults are a million and more, and it fails where it may not set those: in a container, without root.
+        let of_podman = podman.then(|| ["nofile", "nproc"].map(|name| limit(name, PODMAN_ULIMIT)));
+        let mut limits: Vec<_> = of_podman.into_iter().flatten().collect();
+        // The memory of a program that crashes would be a copy of the files on the host's disk.
+        limits.extend(self.has_secret_output().then(|| limit("core", 0)));
+        limits
     }
 
     fn security_options(&self, podman: bool) -> Vec<String> {
@@ -286,16 +300,6 @@ fn no_log() -> HostConfigLogConfig {
         typ: Some("none".to_owned()),
         config: None,
     }
-}
-
-/// Podman's defaults are a million and more, and it fails where it may not set those: in a container, without root.
-fn podman_ulimits() -> Vec<ResourcesUlimits> {
-    let limit = |name: &str| ResourcesUlimits {
-        name: Some(name.to_owned()),
-        soft: Some(PODMAN_ULIMIT),
-        hard: Some(PODMAN_ULIMIT),
-    };
-    ["nofile", "nproc"].map(limit).to_vec()
 }
 
 /// A wrapper around the program of a container with any image.
@@ -374,16 +378,21 @@ mod tests {
     }
 
     #[test]
-    fn no_log_has_what_is_put_onto_a_card() {
-        let log = |role| {
-            ContainerSpec { role, ..spec() }
-                .body(false)
-                .host_config
-                .unwrap()
-                .log_config
+    fn no_log_and_no_core_dump_has_what_is_put_onto_a_card() {
+        let config = |role| {
+            let body = ContainerSpec { role, ..spec() }.body(false);
+            body.host_config.unwrap()
         };
+        let log = |role| config(role).log_config;
         assert_eq!(log(Role::Card).unwrap().typ.as_deref(), Some("none"));
         assert_eq!(log(Role::Builder), None);
+        let limits = |role| config(role).ulimits.unwrap();
+        let [core] = limits(Role::Card).try_into().unwrap();
+        assert_eq!(
+            (core.name.as_deref(), core.soft, core.hard),
+            (Some("core"), Some(0), Some(0))
+        );
+        assert_eq!(limits(Role::Builder), []);
     }
 
     #[test]

@@ -69,6 +69,8 @@ struct Inode {
     pub(super) flags: u32,
     /// The numbers of its user and its group.
     owner: (u32, u32),
+    /// The names that lead to it; 0 for an inode that is free.
+    links: u16,
     /// The block with its extended attributes; 0 without one.
     attributes: u64,
     /// Extents, block numbers, or the target of a short symbolic link.
@@ -202,24 +204,31 @@ impl Ext {
         self.block_position(high << 32 | u64::from(u32_at(descriptor, low)))
     }
 
-    /// Inode `number`.
-    fn inode(&self, number: u32) -> Result<Inode, Error> {
-        let bad = |what: &str| Error::damaged(format!("inode {number} {what}"));
-        let index = number.checked_sub(1).ok_or_else(|| bad("does not exist"))?;
+    /// The position of inode `number`.
+    fn inode_position(&self, number: u32) -> Result<u64, Error> {
+        let missing = || Error::damaged(format!("inode {number} does not exist"));
+        let index = number.checked_sub(1).ok_or_else(missing)?;
         let group = u64::from(index / self.inodes_per_group);
         if group >= self.groups {
-            return Err(bad("does not exist"));
+            return Err(missing());
         }
         let table = self.described_position(&self.descriptor(group)?, INODE_TABLE)?;
         let offset = u64::from(index % self.inodes_per_group).checked_mul(self.inode_bytes);
         let position = offset.and_then(|offset| table.checked_add(offset));
-        let position = position.ok_or_else(|| bad("does not exist"))?;
-        let bytes = self.section.block(position, self.inode_bytes)?;
+        position.ok_or_else(missing)
+    }
+
+    /// Inode `number`.
+    fn inode(&self, number: u32) -> Result<Inode, Error> {
+        let bytes = self
+            .section
+            .block(self.inode_position(number)?, self.inode_bytes)?;
         if self
             .checksum_seed
             .is_some_and(|seed| !has_valid_checksum(&bytes, seed, number))
         {
-            return Err(bad("has a wrong checksum"));
+            let what = format!("inode {number} has a wrong checksum");
+            return Err(Error::damaged(what));
         }
         let inode = Inode {
             mode: u16_at(&bytes, 0),
@@ -229,6 +238,7 @@ impl Ext {
                 u32::from(u16_at(&bytes, 0x78)) << 16 | u32::from(u16_at(&bytes, 2)),
                 u32::from(u16_at(&bytes, 0x7a)) << 16 | u32::from(u16_at(&bytes, 0x18)),
             ),
+            links: u16_at(&bytes, 0x1a),
             attributes: u64::from(u16_at(&bytes, 0x76)) << 32 | u64::from(u32_at(&bytes, 0x68)),
             map: bytes
                 .get(0x28..)

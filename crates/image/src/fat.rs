@@ -221,12 +221,15 @@ impl Fat {
     /// The number of free clusters. They are counted, because the number that FAT32 stores is often stale.
     pub(super) fn free(&self) -> Result<u64, Error> {
         let mut free = 0;
-        self.each_free(&mut |_| free += 1)?;
+        self.each_free(&mut |_| {
+            free += 1;
+            Ok(())
+        })?;
         Ok(free)
     }
 
     /// Visits the free clusters.
-    fn each_free(&self, visit: &mut dyn FnMut(u32)) -> Result<(), Error> {
+    fn each_free(&self, visit: &mut dyn FnMut(u32) -> Result<(), Error>) -> Result<(), Error> {
         let mut cluster = 2;
         let end = self.clusters + 2;
         let length = self.entry_position(end - 1) + self.entry_bytes();
@@ -237,7 +240,7 @@ impl Fat {
             // 12-bit entries span bytes, but not pieces, whose length is a multiple of three.
             while cluster < end && self.entry_position(cluster) < base + TABLE_PIECE_BYTES {
                 if self.entry(cluster, &block, base) == 0 {
-                    visit(cluster);
+                    visit(cluster)?;
                 }
                 cluster += 1;
             }

@@ -102,6 +102,18 @@ impl FileSystem {
         ext.permissions(path)
     }
 
+    /// The entries of the directory at `path`, in which symbolic links are not followed: all of them, sorted by name.
+    pub fn identities(&self, path: &str) -> Result<Vec<Identity>, Error> {
+        let mut entries = match self {
+            Self::Fat(fat) => fat.identities(path)?,
+            Self::Ext(ext) => ext.identities(path)?,
+            Self::Iso(_) => return Err(unwritable("iso9660")),
+            Self::Other(kind) => return Err(unwritable(kind)),
+        };
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
     /// Passes the content of the file at `path` to `sink`.
     pub fn copy(&self, path: &str, sink: ContentSink<'_>) -> Result<(), Error> {
         match self {
@@ -246,6 +258,19 @@ pub struct Permissions {
     pub mode: u32,
     /// The numbers of its user and its group.
     pub owner: (u32, u32),
+}
+
+/// What tells an entry of a directory from any other one, and from itself after a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The name as it is on the disk.
+    pub name: Vec<u8>,
+    /// The number of its inode, or of its first cluster.
+    pub number: u32,
+    /// The length in bytes; 0 for a directory, which grows.
+    pub size: u64,
+    /// The type, the mode and the owner; in a FAT, the mode is the attributes.
+    pub permissions: Permissions,
 }
 
 /// The type of an entry.

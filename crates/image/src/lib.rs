@@ -27,6 +27,7 @@ mod installed_system;
 pub mod iso;
 mod open;
 mod pi;
+mod ranges;
 pub mod report;
 pub mod seed;
 pub mod sidecars;

@@ -17,19 +17,16 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tempfile::TempPath;
 
-use sdbuild_core::atomic_file::HIDDEN_PREFIX;
+use sdbuild_core::hidden_path::{NEW_SUFFIX, at_hidden_path};
+pub(super) use sdbuild_core::hidden_path::{is_hidden, rename_to_free};
 use sdbuild_core::locked_file;
 
 /// Of files that were locked before they got this name: unlocked ones are stale at once.
 const PART_SUFFIX: &str = ".part";
-/// Of files that were created with a name, and locked a moment later.
-const NEW_SUFFIX: &str = ".new";
 /// Of files that a publication moved aside. They are not locked.
 const OLD_SUFFIX: &str = ".old";
 /// Each suffix, and for how many seconds after its last change an unlocked file is kept.
 const SWEPT: [(&str, u64); 3] = [(PART_SUFFIX, 0), (NEW_SUFFIX, 60), (OLD_SUFFIX, 60)];
-/// Random characters between the prefix and the suffix.
-const RANDOM_CHARACTERS: usize = 12;
 /// The mode of a file that everybody may read.
 pub(super) const PUBLIC: u32 = 0o644;
 /// The mode of a file that only its owner may read.
@@ -146,43 +143,6 @@ impl HiddenFile {
 pub(super) fn hide(dir: &Path, path: &Path) -> io::Result<TempPath> {
     let rename = |hidden: &Path| rename_to_free(path, hidden);
     at_hidden_path(dir, OLD_SUFFIX, rename).map(|((), hidden)| hidden)
-}
-
-/// Calls `create` with hidden paths in `dir` until it finds one that is free.
-fn at_hidden_path<T>(
-    dir: &Path,
-    suffix: &str,
-    create: impl FnMut(&Path) -> io::Result<T>,
-) -> io::Result<(T, TempPath)> {
-    let made = tempfile::Builder::new()
-        .prefix(HIDDEN_PREFIX)
-        .suffix(suffix)
-        .rand_bytes(RANDOM_CHARACTERS)
-        .make_in(dir, create)?;
-    Ok(made.into_parts())
-}
-
-/// Whether `name` is a hidden one that ends in `suffix`.
-pub(super) fn is_hidden(name: &str, suffix: &str) -> bool {
-    let random = name.strip_prefix(HIDDEN_PREFIX);
-    let random = random.and_then(|name| name.strip_suffix(suffix));
-    random.is_some_and(|random| {
-        random.len() == RANDOM_CHARACTERS && random.bytes().all(|b| b.is_ascii_alphanumeric())
-    })
-}
-
-/// Renames `from` to `to`, which must be free.
-pub(super) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Ok(()) => Ok(()),
-        // This file system cannot promise it (NFS, FUSE). tempfile's `persist_noclobber` would need hard links, which not
-        // all of these have: look first, which is right but for a race.
-        Err(Errno::INVAL | Errno::NOSYS) if to.symlink_metadata().is_ok() => {
-            Err(io::ErrorKind::AlreadyExists.into())
-        }
-        Err(Errno::INVAL | Errno::NOSYS) => fs::rename(from, to),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Flushes the names in `dir` to disk. Some file systems cannot sync a directory, which is not an error.

@@ -1,19 +1,22 @@
 //! What `mtools` read of a FAT file system to put files into it.
 
-use std::iter;
 use std::ops::Range;
+
+use sdbuild_core::untrusted::Kept;
 
 use super::{EntryWidth, Fat};
 use crate::error::Error;
-use crate::files::Room;
+use crate::files::{Identity, Permissions, Room};
+use crate::ranges::Ranges;
 
 impl Fat {
     /// The ranges of the section that are read to make or to replace what is at `paths`, and the clusters that can be given to it: where
     /// new content has zeros, what they hold must be known.
     pub(crate) fn ranges(&self, paths: &[String]) -> Result<Vec<Range<u64>>, Error> {
-        let mut ranges: Vec<_> = iter::once(0..self.data).collect();
+        let mut ranges = Ranges::default();
+        ranges.add(0..self.data)?;
         let mut add = |position: u64| {
-            ranges.push(position..position.saturating_add(self.cluster));
+            ranges.add(position..position.saturating_add(self.cluster))?;
             Ok(true)
         };
         for path in paths {
@@ -32,12 +35,29 @@ impl Fat {
                 self.chain(first, u64::MAX, &mut add)?;
             }
         }
-        let mut free = Vec::new();
-        self.each_free(&mut |cluster| free.push(cluster))?;
-        for cluster in free {
-            add(self.cluster_position(cluster)?)?;
-        }
-        Ok(ranges)
+        self.each_free(&mut |cluster| add(self.cluster_position(cluster)?).map(drop))?;
+        Ok(ranges.into_vec())
+    }
+
+    pub(crate) fn identities(&self, path: &str) -> Result<Vec<Identity>, Error> {
+        let mut all = Kept::default();
+        self.entries(&self.resolve(path)?, &mut |raw| {
+            let entry = raw.entry();
+            let length = entry.name.len();
+            let identity = Identity {
+                name: entry.name.into_bytes(),
+                number: raw.cluster,
+                size: entry.size,
+                permissions: Permissions {
+                    kind: entry.kind,
+                    mode: raw.attributes.into(),
+                    owner: (0, 0),
+                },
+            };
+            all.push(identity, length)?;
+            Ok(true)
+        })?;
+        Ok(all.into_vec())
     }
 
     pub(crate) fn room(&self) -> Result<Room, Error> {
