@@ -16,5 +16,5 @@ mod wifi;
 pub use container::Tools;
 pub use copy::ImageCopy;
 pub use plan::{Changes, Plan};
-pub use put::{MAX_CONTENT_BYTES, Put};
+pub use put::{MAX_CONTENT_BYTES, Put, check};
 pub use wifi::Wifi;

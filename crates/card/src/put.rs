@@ -77,8 +77,12 @@ pub(super) fn is_below(path: &str, dir: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Checks all of `puts`, without the card.
-pub(super) fn check(puts: &[Put]) -> Result<(), Failure> {
+/// Checks all of `puts` without the card: their paths, and their bytes together.
+///
+/// # Errors
+///
+/// One of them can be put onto no card, or not beside the others.
+pub fn check(puts: &[Put]) -> Result<(), Failure> {
     puts.iter().try_for_each(Put::check)?;
     let size: u64 = puts.iter().map(|put| put.content.len() as u64).sum();
     if size > MAX_CONTENT_BYTES {
