@@ -16,6 +16,7 @@ use sdbuild_core::host_name;
 use sdbuild_core::plain_file;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::shown_path;
+use sdbuild_core::untrusted;
 use sdbuild_image::image_name::{Sidecar, host_of, is_build_result, is_for_card, is_image};
 use sdbuild_image::sidecars::MAX_MANIFEST_BYTES;
 use sdbuild_nix::configuration_file::configuration_in;
@@ -162,8 +163,8 @@ fn built(image: &Path) -> Option<SystemTime> {
 
 /// Whether files of one board were put into `image`, as the manifest beside it says: their secrets are not for another card.
 fn is_personal(image: &Path) -> bool {
-    let manifest = plain_file::read(&Sidecar::Manifest.path(image), MAX_MANIFEST_BYTES);
-    let manifest: Option<Value> = serde_json::from_slice(&manifest.unwrap_or_default()).ok();
+    let text = plain_file::read_text(&Sidecar::Manifest.path(image), MAX_MANIFEST_BYTES);
+    let manifest: Option<Value> = untrusted::json(&text.unwrap_or_default()).ok();
     let put = manifest.as_ref().and_then(|manifest| manifest.get("put"));
     put.and_then(Value::as_array)
         .is_some_and(|put| !put.is_empty())
