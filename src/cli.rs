@@ -173,11 +173,12 @@ pub enum Command {
     /// Copy an image and put files into the copy, such as host keys
     ///
     /// sdbuild mounts nothing and needs no root: the programs debugfs and mtools write the file systems of the copy in a container, which gets only
-    /// what they read of them. What is put there never is in the Nix store, in a log or in an argument of a program. The image itself is not
-    /// changed. Files need a root file system of the type ext4, and the firmware partition (/boot/firmware) is a FAT.
+    /// what they read of them. personalise puts nothing into the Nix store, a log or an argument of a program; but a build uploads every file in the
+    /// directory of its configuration, so keep secrets elsewhere. The image itself is not changed. Files need a root file system of the type
+    /// ext4, and the firmware partition (/boot/firmware) is a FAT.
     ///
     /// A path that NixOS would replace at the first start is refused, such as files of environment.etc. Directories that are missing belong to root
-    /// and have the mode 0755. Files have the mode 0644, programs 0755, private SSH keys 0600.
+    /// and have the mode 0755. Files have the mode 0644, programs 0755; standard input, private SSH keys, and what only you can read here, 0600.
     Personalise(Personalise),
     /// Change a running board to the system of a configuration
     ///
@@ -302,9 +303,13 @@ pub struct Flash {
     #[command(flatten)]
     pub put: PutArgs,
 
-    /// Write a card for each of these boards, one after the other, with what boards.toml lists for it (repeatable)
+    /// Write a card for each of these boards, one after the other, with what the list of --boards has for it (repeatable)
     #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = put::PUT, hide_short_help = true)]
     pub each: Vec<String>,
+
+    /// List of boards for --each; the paths in it are relative to its directory, and lead nowhere else
+    #[arg(long, value_name = "FILE", default_value = "boards.toml", requires = "each", help_heading = put::PUT, hide_short_help = true)]
+    pub boards: PathBuf,
 }
 
 /// The hidden command `exec-with-parent`.

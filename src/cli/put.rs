@@ -46,16 +46,12 @@ pub struct PutArgs {
     pub host_key: Option<PathBuf>,
 
     /// Wireless network whose passphrase gets to where the configuration reads it; sdbuild asks for the passphrase
-    #[arg(long, value_name = "SSID", help_heading = PUT)]
+    #[arg(long, value_name = "SSID", help_heading = PUT, hide_short_help = true)]
     pub wifi: Option<String>,
 
     /// File with the passphrase in its first line
     #[arg(long, value_name = "FILE", requires = "wifi", help_heading = PUT, hide_short_help = true)]
     pub wifi_passphrase: Option<PathBuf>,
-
-    /// The name of the board, if it is one of several.
-    #[arg(skip)]
-    pub board: Option<String>,
 }
 
 impl PutArgs {

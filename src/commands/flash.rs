@@ -1,19 +1,17 @@
 //! `sdbuild flash`: lists disks, or shows what will be lost, asks, writes and reads back.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::cli;
 use crate::commands::Session;
 use crate::commands::confirm::agree;
 use crate::commands::flash_each;
+use crate::commands::host_key::{known_hosts_line, name_of, ssh_command};
 use crate::commands::newest_image::named_or_newest_for_card;
-use crate::commands::put_files::{PutFiles, names_of};
-use crate::settings::common_of_boot;
+use crate::commands::put_files::{Given, PutFiles};
+use crate::commands::put_onto::{ImageDisk, PutOnto};
 use crate::ui::{Ui, sanitize_line};
-use sdbuild_build::RunEngine;
-use sdbuild_card::{Plan, Tools};
-use sdbuild_core::compression::Compression;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::human_bytes::human_bytes;
@@ -24,8 +22,6 @@ use sdbuild_image::flash;
 use sdbuild_image::flash::{
     Allowed, Disk, DiskInventory, FlashRequest, FlashSource, SharedWriteState, SysRoot,
 };
-use sdbuild_image::{DiskForm, Error};
-use tokio::runtime::Handle;
 
 /// How long a disk may take, after an interrupt, to complete its last command: cards take seconds for some commands, and
 /// one that never answers must not block the end of the run.
@@ -64,43 +60,45 @@ pub async fn run(args: &cli::Flash, session: Session<'_>) -> Result<(), Failure>
     if !args.each.is_empty() {
         return flash_each::write_each(&image, device, args, session).await;
     }
-    let done = Box::pin(write(&image, device, args, &args.put, session)).await?;
+    let card = Card {
+        image: &image,
+        device,
+        args,
+        given: &[Given::by_user(args.put.clone())],
+        board: None,
+        disk: &ImageDisk::new(),
+    };
+    let done = Box::pin(write(card, session)).await?;
     context.events.notice(done);
     Ok(())
 }
 
-/// Writes `image` to `device` with the files of `put`; returns what the disk is then.
-pub(super) async fn write(
-    image: &Path,
-    device: &Path,
-    args: &cli::Flash,
-    put: &cli::PutArgs,
-    session: Session<'_>,
-) -> Result<String, Failure> {
+/// A card that is to be written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Card<'a> {
+    pub(super) image: &'a Path,
+    pub(super) device: &'a Path,
+    pub(super) args: &'a cli::Flash,
+    /// What is put onto it.
+    pub(super) given: &'a [Given],
+    /// The name of its board, if it is one of several.
+    pub(super) board: Option<&'a str>,
+    /// The disk in the image.
+    pub(super) disk: &'a ImageDisk,
+}
+
+/// Writes `card`; returns what the disk is then.
+pub(super) async fn write(card: Card<'_>, session: Session<'_>) -> Result<String, Failure> {
+    let Card {
+        image,
+        device,
+        args,
+        ..
+    } = card;
     let operation = format!("flash {} to {}", image.display(), device.display());
-    let words = std::env::args_os().skip(1);
-    let request = FlashRequest {
-        device: device.to_owned(),
-        allowed: Allowed {
-            fixed: args.allow_fixed,
-            unmount: args.unmount,
-        },
-        verify: !args.no_verify,
-        raw: args.raw,
-        arguments: command_line(words.map(|word| word.to_string_lossy().into_owned())),
-    };
     let state = SharedWriteState::new();
-    let flashed = async {
-        let put = PutOnto::prepare(put, image, session).await?;
-        flash_disk(image.to_owned(), request, args.yes, &state, put, session).await
-    };
-    let (node, host_key) = Box::pin(flashed)
-        .await
-        .map_err(|failure| state.add_to(failure, &operation))?;
-    if let Some(key) = host_key {
-        let text = format!("the card's host key, for known_hosts: {key}");
-        session.context.events.notice(text);
-    }
+    let flashed = Box::pin(flash_disk(card, &state, session)).await;
+    let node = flashed.map_err(|failure| state.add_to(failure, &operation))?;
     let done = if args.no_verify {
         "written"
     } else {
@@ -130,95 +128,29 @@ fn image_and_disk(args: &cli::Flash) -> Result<(Option<&Path>, Option<&Path>), F
     }
 }
 
-/// What is put onto the card after the image, and the engine that does it.
-struct PutOnto {
-    files: PutFiles,
-    /// The board's name in `known_hosts`, if it is known.
-    name: Option<String>,
-    engine: RunEngine,
-}
-
-impl PutOnto {
-    /// Reads the files that `args` name and prepares an engine; `None` if they name nothing. Nothing is written before.
-    async fn prepare(
-        args: &cli::PutArgs,
-        image: &Path,
-        session: Session<'_>,
-    ) -> Result<Option<Self>, Failure> {
-        let Session { env, context, .. } = session;
-        let files = Box::pin(PutFiles::prepare(args, session)).await?;
-        if files.is_empty() {
-            return Ok(None);
-        }
-        let image = image.to_owned();
-        let check = move |context: &Context| check_image(&image, &files, context).map(|()| files);
-        let files = blocking(context, check).await?;
-        let name = args.hostname.as_ref().or(args.board.as_ref()).cloned();
-        let engine = RunEngine::to_put(&common_of_boot(env)?, context).await?;
-        Ok(Some(Self {
-            files,
-            name,
-            engine,
-        }))
-    }
-
-    /// The blocks of `disk` that change. Blocks its thread.
-    fn changes(&self, disk: &Section, context: &Context) -> Result<Vec<flash::DiskBlock>, Failure> {
-        let plan = Plan::new(disk, self.files.puts.clone(), self.files.wifi.as_ref())?;
-        let tools = Tools {
-            engine: self.engine.engine.clone(),
-            run: self.engine.run.clone(),
-            image: self.engine.image.clone(),
-        };
-        let changes = Handle::current().block_on(plan.changes(&tools, context))?;
-        Ok(changes.blocks)
-    }
-}
-
-/// Refuses what cannot be put onto a card with `image`, as far as that shows before it is written.
-fn check_image(image: &Path, files: &PutFiles, context: &Context) -> Result<(), Failure> {
-    let opened = FlashSource::open(image)?;
-    let read = |error: Error| error.fail_on("read", image);
-    let form = opened.image().disk_form(&context.cancel).map_err(read)?;
-    if form != DiskForm::Raw {
-        let text = format!(
-            "files cannot be put into {}, which is no image of a card",
-            image.display()
-        );
-        return Err(Failure::usage(text));
-    }
-    if opened.image().compression != Compression::None {
-        return Ok(());
-    }
-    let file = opened
-        .image()
-        .file()
-        .try_clone()
-        .or_environment("read the image")?;
-    let disk = Section::whole(file, opened.image().size, &context.cancel);
-    Plan::new(&disk, files.puts.clone(), files.wifi.as_ref()).map(drop)
-}
-
-/// Flashes the disk once the user agreed, or at once with `yes`; returns its node, and the line of `known_hosts` if it has a host key now.
+/// Flashes the disk once the user agreed, or at once with `--yes`; returns its node.
 async fn flash_disk(
-    image: PathBuf,
-    request: FlashRequest,
-    yes: bool,
+    card: Card<'_>,
     state: &SharedWriteState,
-    put: Option<PutOnto>,
     session: Session<'_>,
-) -> Result<(String, Option<String>), Failure> {
+) -> Result<String, Failure> {
     let Session { context, .. } = session;
-    let names = names_of(&image, put.as_ref().and_then(|put| put.name.as_deref()));
+    let files = Box::pin(PutFiles::prepare(card.given, session)).await?;
+    let (image, request) = (card.image.to_owned(), request(card));
     let prepare = move |context: &Context| {
         let prepared = flash::prepare(FlashSource::open(&image)?, request, context)?;
         let lost = prepared.lost(context);
         Ok((prepared, lost))
     };
     let (prepared, lost) = blocking(context, prepare).await?;
-    confirm_loss(yes, &lost, session).await?;
+    let host_key = files.host_key.clone().map(|key| {
+        let given = files.hostname.as_deref().or(card.board);
+        (name_of(card.image, given), key)
+    });
+    let shown = files.shown();
+    let put = Box::pin(PutOnto::prepare(files, card.image, card.disk, session)).await?;
+    confirm_loss(card.args.yes, &lost, &shown, session).await?;
     let (node, state) = (prepared.disk.node(), state.clone());
-    let host_key = put.as_ref().and_then(|put| put.files.host_key.clone());
     let run = move |context: &Context| {
         let mut change = |disk: &Section| match &put {
             Some(put) => put.changes(disk, context),
@@ -227,17 +159,48 @@ async fn flash_disk(
         let change: Option<flash::Change<'_>> = put.is_some().then_some(&mut change);
         let outcome = prepared.run(context, &state, change);
         if let Some(put) = put {
-            put.engine.ended(&outcome);
+            put.ended(&outcome);
         }
         outcome
     };
     blocking(context, run).await?;
-    Ok((node, host_key.map(|key| format!("{names} {key}"))))
+    if let Some((name, key)) = host_key {
+        tell_host_key(name.as_deref(), &key, context);
+    }
+    Ok(node)
+}
+
+fn request(card: Card<'_>) -> FlashRequest {
+    let words = std::env::args_os().skip(1);
+    FlashRequest {
+        device: card.device.to_owned(),
+        allowed: Allowed {
+            fixed: card.args.allow_fixed,
+            unmount: card.args.unmount,
+        },
+        verify: !card.args.no_verify,
+        raw: card.args.raw,
+        arguments: command_line(words.map(|word| word.to_string_lossy().into_owned())),
+    }
+}
+
+/// Tells the public host key `key` of the board `name`.
+fn tell_host_key(name: Option<&str>, key: &str, context: &Context) {
+    let Some(name) = name else {
+        let text = "the card's host key; in known_hosts it follows the board's address";
+        context.events.notice(format!("{text}: {key}"));
+        return;
+    };
+    let (line, ssh) = (known_hosts_line(name, key), ssh_command(name, None));
+    let text = "the card's host key, a line for ~/.ssh/known_hosts";
+    context.events.notice(format!("{text}: {line}"));
+    let text = "with that line, your first login is checked at any address";
+    context.events.notice(format!("{text}: {ssh}"));
 }
 
 /// Runs `work`, which blocks and checks for cancellation itself, on a thread of its own. After an interrupt
 /// its result, which states what the card holds, is still awaited for [`DISK_TIMEOUT`].
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     context: &Context,
     work: impl FnOnce(&Context) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
@@ -253,21 +216,27 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-/// Asks whether what is `lost` may be; anything but yes is an error, so that a script does not continue with
-/// the old card. With `yes` it is only shown.
-async fn confirm_loss(yes: bool, lost: &[String], session: Session<'_>) -> Result<(), Failure> {
+/// Asks whether what is `lost` may be, and `put` be put there; anything but yes is an error, so that a script does not continue with
+/// the old card. With `yes` both are only shown.
+async fn confirm_loss(
+    yes: bool,
+    lost: &[String],
+    put: &str,
+    session: Session<'_>,
+) -> Result<(), Failure> {
     let Session { ui, context, .. } = session;
+    let put = Some(put).filter(|put| !put.is_empty());
+    let put = put.map(|put| format!("These files are put onto it: {put}."));
     if yes {
-        for line in lost {
+        for line in lost.iter().chain(&put) {
             context.events.notice(line);
         }
         return Ok(());
     }
-    let lines: Vec<_> = lost.iter().map(|line| sanitize_line(line)).collect();
-    let question = format!(
-        "{}\nAll of this will be lost. Write the image to it?",
-        lines.join("\n")
-    );
+    let lost_all = "All of this will be lost.".to_owned();
+    let lines = lost.iter().chain([&lost_all]).chain(&put);
+    let lines: Vec<_> = lines.map(|line| sanitize_line(line)).collect();
+    let question = format!("{}\nWrite the image to it?", lines.join("\n"));
     let lost: Vec<_> = lost.iter().map(|line| line.trim()).collect();
     let text = "sdbuild cannot ask whether to overwrite this, because this is not a terminal";
     let unasked =

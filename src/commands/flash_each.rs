@@ -1,4 +1,4 @@
-//! `flash --each`: writes one image to a card for each of several boards. `boards.toml` lists what belongs to each of them.
+//! `flash --each`: writes one image to a card for each of several boards. A list has what belongs to each of them: `boards.toml`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,18 @@ use serde::Deserialize;
 use crate::cli::{self, PutArgs, PutFile};
 use crate::commands::Session;
 use crate::commands::confirm::agree;
-use crate::commands::flash::write;
-use crate::commands::put_files::PutFiles;
+use crate::commands::flash::{Card, write};
+use crate::commands::put_files::{Given, PutFiles};
+use crate::commands::put_onto::ImageDisk;
+use crate::commands::put_place::Place;
 use crate::commands::several::Table;
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::plain_file;
 use sdbuild_core::shell_word::quoted;
-use sdbuild_image::flash::{self, DiskInventory, SysRoot};
+use sdbuild_image::flash::{self, Disk, DiskInventory, SysRoot};
 
-/// The list of boards, in the current directory.
-const LIST: &str = "boards.toml";
 /// Bytes of the list.
-const MAX_LIST_BYTES: u64 = 1 << 20;
+const MAX_LIST_BYTES: u64 = 64 << 10;
 
 /// What belongs to one board, as the flags of `personalise` say it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -35,20 +35,36 @@ struct Board {
 }
 
 impl Board {
-    /// What is put onto its card: its own files, and those that the flags name for every board.
-    fn with(self, name: &str, common: &PutArgs) -> PutArgs {
-        PutArgs {
-            files: [common.files.clone(), self.put].concat(),
-            hostname: self.hostname.or_else(|| common.hostname.clone()),
-            ssh_key: [common.ssh_key.clone(), self.ssh_key].concat(),
-            host_key: self.host_key.or_else(|| common.host_key.clone()),
-            wifi: self.wifi.or_else(|| common.wifi.clone()),
-            wifi_passphrase: self
-                .wifi_passphrase
-                .or_else(|| common.wifi_passphrase.clone()),
-            board: Some(name.to_owned()),
+    /// What is put onto its card: what the flags name for every board, unless the list has another one for it, and its own files, which
+    /// are in `place`.
+    fn beside(self, mut common: PutArgs, place: &Place) -> Vec<Given> {
+        if self.hostname.is_some() {
+            common.hostname = None;
         }
+        if self.host_key.is_some() {
+            common.host_key = None;
+        }
+        if self.wifi.is_some() {
+            (common.wifi, common.wifi_passphrase) = (None, None);
+        }
+        let args = PutArgs {
+            files: self.put,
+            hostname: self.hostname,
+            ssh_key: self.ssh_key,
+            host_key: self.host_key,
+            wifi: self.wifi,
+            wifi_passphrase: self.wifi_passphrase,
+        };
+        let place = place.clone();
+        vec![Given::by_user(common), Given { args, place }]
     }
+}
+
+/// A board that gets a card.
+#[derive(Clone, Debug)]
+struct Chosen {
+    name: String,
+    given: Vec<Given>,
 }
 
 /// Writes a card for each board that `args` name, one after the other in the same disk. One that fails does not stop the others.
@@ -59,17 +75,16 @@ pub(super) async fn write_each(
     session: Session<'_>,
 ) -> Result<(), Failure> {
     let Session { context, .. } = session;
-    let text = plain_file::read_text(Path::new(LIST), MAX_LIST_BYTES);
-    let text = text.or_usage(format!("read {LIST}"))?;
-    let boards = chosen(&text, &args.each, &args.put)?;
-    // What cannot be read is told before the first card is written.
-    for (name, put) in &boards {
-        PutFiles::read(put)
-            .map_err(|failure| failure.context(format!("read the files of {name}")))?;
-    }
+    let list = &args.boards;
+    let operation = format!("read {}", list.display());
+    let text = plain_file::read_text(list, MAX_LIST_BYTES).or_usage(&operation)?;
+    let boards = chosen(&text, &args.each, &args.put, &Place::of_list(list)?);
+    let boards = boards.map_err(|failure| failure.context(operation))?;
+    check_files(&boards, session).await?;
     let mut table = Table::default();
-    let mut last: Option<(&str, Option<u64>)> = None;
-    for (name, put) in &boards {
+    let mut before: Option<(&str, Option<u64>)> = None;
+    let disk = ImageDisk::new();
+    for Chosen { name, given } in &boards {
         if context.cancel.is_cancelled() {
             let text = "not begun: interrupted";
             table.add(
@@ -82,13 +97,21 @@ pub(super) async fn write_each(
         let start = Instant::now();
         let work = async {
             if table.is_begun() {
-                next_card(name, device, image, last, session).await?;
+                next_card(name, device, image, before, session).await?;
             }
-            write(image, device, args, put, session).await
+            let card = Card {
+                image,
+                device,
+                args,
+                given,
+                board: Some(name),
+                disk: &disk,
+            };
+            write(card, session).await
         };
         let done = Box::pin(work).await;
         if done.is_ok() {
-            last = Some((name, sequence(device, image)));
+            before = Some((name, card_in(device, image).and_then(|card| card.sequence)));
         }
         table.add(name.clone(), Some(start.elapsed()), done);
     }
@@ -102,17 +125,30 @@ pub(super) async fn write_each(
     })
 }
 
-/// What is put onto the cards of the boards `names`, which the list `text` has; `common` is for each of them.
+/// Reads the files of all `boards`: what cannot be read is told before the first card is written.
+async fn check_files(boards: &[Chosen], session: Session<'_>) -> Result<(), Failure> {
+    let boards = boards.to_owned();
+    let check = move || {
+        boards.iter().try_for_each(|Chosen { name, given }| {
+            let read = PutFiles::read(given).map(drop);
+            read.map_err(|failure| failure.context(format!("read the files of {name}")))
+        })
+    };
+    let cancel = &session.context.cancel;
+    let checked = cancel.race(tokio::task::spawn_blocking(check)).await?;
+    checked.or_internal("read the files")?
+}
+
+/// The boards `names` of the list `text`, whose files are in `place`; `common` is put onto the card of each of them.
 fn chosen(
     text: &str,
     names: &[String],
     common: &PutArgs,
-) -> Result<Vec<(String, PutArgs)>, Failure> {
+    place: &Place,
+) -> Result<Vec<Chosen>, Failure> {
     let listed: Result<BTreeMap<String, Board>, _> = toml::from_str(text);
-    let mut listed = listed.map_err(|error| {
-        Failure::usage(error.to_string().trim_end().to_owned())
-            .consequence(format!("{LIST} is not valid"))
-    })?;
+    let mut listed =
+        listed.map_err(|error| Failure::usage(error.to_string().trim_end().to_owned()))?;
     let known: Vec<String> = listed.keys().cloned().collect();
     let board = |name: &String| {
         let board = listed.remove(name).ok_or_else(|| {
@@ -121,17 +157,22 @@ fn chosen(
             } else {
                 "is no board of this list"
             };
-            Failure::usage(format!("{name} {why}"))
-                .context(format!("read {LIST}"))
-                .hint(format!("it has {}", known.join(", ")))
+            let failure = Failure::usage(format!("{name} {why}"));
+            failure.hint(format!("it has {}", known.join(", ")))
         })?;
-        let put = board.with(name, common);
-        if put.files.iter().any(|file| file.from == Path::new("-")) {
+        if board.wifi.is_none() && board.wifi_passphrase.is_some() {
+            let text = format!("{name} has a wifi-passphrase without wifi");
+            return Err(Failure::usage(text));
+        }
+        let given = board.beside(common.clone(), place);
+        let mut files = given.iter().flat_map(|given| &given.args.files);
+        if files.any(|file| file.from == Path::new("-")) {
             return Err(Failure::usage(
                 "standard input is for one card, and --each writes several",
             ));
         }
-        Ok((name.clone(), put))
+        let name = name.clone();
+        Ok(Chosen { name, given })
     };
     names.iter().map(board).collect()
 }
@@ -160,8 +201,14 @@ async fn next_card(
             context,
         )
         .await?;
+        let Some(card) = card_in(device, image) else {
+            context
+                .events
+                .notice(format!("there is no card in {shown}"));
+            continue;
+        };
         match last {
-            Some((before, known)) if known.is_some() && known == sequence(device, image) => {
+            Some((before, known)) if known.is_some() && known == card.sequence => {
                 let text = format!("{shown} still has the card of {before}");
                 context.events.notice(text);
             }
@@ -170,11 +217,12 @@ async fn next_card(
     }
 }
 
-/// The kernel's number of the card in `device`.
-fn sequence(device: &Path, image: &Path) -> Option<u64> {
+/// The card in `device`, if there is one.
+fn card_in(device: &Path, image: &Path) -> Option<Disk> {
     let root = SysRoot::here();
     let inventory = DiskInventory::take(&root, image).ok()?;
-    flash::find(device, &inventory, &root).ok()?.1.sequence
+    let (_, disk) = flash::find(device, &inventory, &root).ok()?;
+    (disk.size > 0).then_some(disk)
 }
 
 #[cfg(test)]
@@ -190,22 +238,32 @@ mod tests {
             ..PutArgs::default()
         };
         let names = ["barn", "kitchen"].map(str::to_owned);
-        let all = chosen(list, &names, &common).unwrap();
-        let [(barn, of_barn), (_, of_kitchen)] = &all[..] else {
+        let place = Place::Below("/list".into());
+        let all = chosen(list, &names, &common, &place).unwrap();
+        let [barn, kitchen] = &all[..] else {
             panic!("{all:?}")
         };
-        assert_eq!((barn.as_str(), of_barn.files.len()), ("barn", 1));
-        assert_eq!(of_barn.host_key.as_deref(), Some(Path::new("generate")));
-        assert_eq!(of_kitchen.host_key.as_deref(), Some(Path::new("k")));
-        assert_eq!(of_kitchen.hostname.as_deref(), Some("kitchen"));
-        assert_eq!(of_kitchen.files[1].mode, Some(0o600));
+        let [all, own] = &barn.given[..] else {
+            panic!("{barn:?}")
+        };
+        assert_eq!((barn.name.as_str(), all.args.files.len()), ("barn", 1));
+        assert_eq!(all.args.host_key.as_deref(), Some(Path::new("generate")));
+        assert!(own.args.is_empty());
+        let [all, own] = &kitchen.given[..] else {
+            panic!("{kitchen:?}")
+        };
+        assert!(all.args.host_key.is_none() && matches!(all.place, Place::Anywhere));
+        assert_eq!(own.args.host_key.as_deref(), Some(Path::new("k")));
+        assert_eq!(own.args.hostname.as_deref(), Some("kitchen"));
+        assert_eq!(own.args.files[0].mode, Some(0o600));
+        assert!(matches!(&own.place, Place::Below(dir) if dir == Path::new("/list")));
     }
 
     #[test]
     fn what_is_wrong_in_the_list_is_refused() {
         let refused = |list: &str, names: &[&str]| {
             let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-            let failure = chosen(list, &names, &PutArgs::default()).unwrap_err();
+            let failure = chosen(list, &names, &PutArgs::default(), &Place::Anywhere).unwrap_err();
             assert_eq!(failure.class, Class::Usage, "{failure}");
         };
         refused("[a]\n", &["b"]);
@@ -213,6 +271,7 @@ mod tests {
         refused("[a]\nhost_key = \"k\"\n", &["a"]);
         refused("[a]\nput = [\"k\"]\n", &["a"]);
         refused("[a]\nput = [\"-:/k\"]\n", &["a"]);
+        refused("[a]\nwifi-passphrase = \"k\"\n", &["a"]);
         refused("a = 1\n", &["a"]);
     }
 }

@@ -23,8 +23,10 @@ pub mod flash;
 #[cfg(not(target_os = "linux"))]
 #[path = "flash_elsewhere.rs"]
 pub mod flash;
+#[cfg(target_os = "linux")]
 mod flash_each;
 pub mod formats;
+mod host_key;
 pub mod init;
 pub mod inspect;
 mod json_output;
@@ -34,6 +36,9 @@ mod newest_image;
 pub mod next_step;
 pub mod personalise;
 mod put_files;
+#[cfg(target_os = "linux")]
+mod put_onto;
+mod put_place;
 pub mod seed;
 pub mod settings;
 mod several;

@@ -1,5 +1,6 @@
 //! The image that `boot`, `flash` and `inspect` take when none is named, or when a host name is: the newest one here that sdbuild
-//! made, which has a manifest beside it. Another file with the name of an image, such as a copy of a card, comes last.
+//! made, which has a manifest beside it. Another file with the name of an image, such as a copy of a card, comes last, and a copy with
+//! the files of one board is not taken at all.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,10 +13,14 @@ use crate::settings::output_dir;
 use sdbuild_build::SizedObject;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::host_name;
+use sdbuild_core::plain_file;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::shown_path;
+use sdbuild_core::untrusted;
 use sdbuild_image::image_name::{Sidecar, host_of, is_build_result, is_for_card, is_image};
+use sdbuild_image::sidecars::MAX_MANIFEST_BYTES;
 use sdbuild_nix::configuration_file::configuration_in;
+use serde_json::Value;
 
 /// The image that the user named, or the newest one in the current directory and in the output directory of `sdbuild.toml`,
 /// which is then reported.
@@ -48,6 +53,7 @@ fn choose(
     };
     let (here, output) = output_dir(env)?;
     let images = images_here(&here, &output).into_iter();
+    let images = images.filter(|image| !is_personal(&image.path));
     let is_of_host = |image: &Candidate| {
         let host = host.as_deref();
         host.is_none_or(|host| fits(image.name()) && host_of(image.name()) == Some(host))
@@ -107,7 +113,8 @@ pub(super) fn rebuild_advice(file: &Path) -> String {
 
 /// The newest image in the current directory `here` and in the output directory.
 pub(super) fn newest(here: &Path, output: &Path) -> Option<PathBuf> {
-    let newest = images_here(here, output).into_iter().next();
+    let mut images = images_here(here, output).into_iter();
+    let newest = images.find(|image| !is_personal(&image.path));
     newest.map(|candidate| candidate.path)
 }
 
@@ -152,6 +159,15 @@ impl Candidate {
 fn built(image: &Path) -> Option<SystemTime> {
     let manifest = fs::metadata(Sidecar::Manifest.path(image)).ok()?;
     manifest.is_file().then(|| manifest.modified().ok())?
+}
+
+/// Whether files of one board were put into `image`, as the manifest beside it says: their secrets are not for another card.
+fn is_personal(image: &Path) -> bool {
+    let text = plain_file::read_text(&Sidecar::Manifest.path(image), MAX_MANIFEST_BYTES);
+    let manifest: Option<Value> = untrusted::json(&text.unwrap_or_default()).ok();
+    let put = manifest.as_ref().and_then(|manifest| manifest.get("put"));
+    put.and_then(Value::as_array)
+        .is_some_and(|put| !put.is_empty())
 }
 
 /// The files with the name of an image, and what builds wrote under other names, in the current directory `here` and in the output

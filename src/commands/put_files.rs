@@ -1,35 +1,57 @@
-//! The files that `--put` and `--host-key` name, read into memory.
+//! The files that `--put`, `--host-key` and a list of boards name, read into memory.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::cli::{PutArgs, PutFile};
 use crate::commands::Session;
 use crate::commands::confirm::read_hidden;
+use crate::commands::host_key::HostKey;
+use crate::commands::put_place::Place;
+use crate::template::key_in;
 use sdbuild_card::{MAX_CONTENT_BYTES, Put, Wifi};
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::host_name;
-use sdbuild_core::new_ssh_key::KeyPair;
+use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::plain_file;
 use sdbuild_core::ssh_key;
-use sdbuild_image::image_name::host_of;
 use sdbuild_nix::wifi_passphrase::has_valid_length;
 
 /// Bytes of a file with a key.
 const MAX_KEY_BYTES: u64 = 64 << 10;
+/// Files that are put onto a card at once.
+const MAX_FILES: usize = 4096;
+/// Paths that are shown.
+const MAX_SHOWN: usize = 20;
 /// Bytes of the name of a wireless network (IEEE 802.11, 9.4.2.2).
 const MAX_SSID_BYTES: usize = 32;
 /// Directories of a tree below each other.
 const MAX_DEPTH: usize = 64;
 /// The list of keys with which root can log in, beside that of the configuration.
 const ROOT_KEYS: &str = "/root/.ssh/authorized_keys";
-/// The keys of an SSH server that NixOS has unless its configuration names others, and where.
-const HOST_KEYS: [(&str, &str); 2] = [
-    ("ssh-ed25519", "/etc/ssh/ssh_host_ed25519_key"),
-    ("ssh-rsa", "/etc/ssh/ssh_host_rsa_key"),
-];
+/// The permissions that are taken for standard input: it may be a secret.
+const MODE_OF_INPUT: u32 = 0o600;
+
+/// What is to be put onto a card, and where its files may be.
+#[derive(Clone, Debug)]
+pub(super) struct Given {
+    /// What is to be put.
+    pub(super) args: PutArgs,
+    /// Where the files may be.
+    pub(super) place: Place,
+}
+
+impl Given {
+    /// What the user's own flags name.
+    pub(super) fn by_user(args: PutArgs) -> Self {
+        Self {
+            args,
+            place: Place::Anywhere,
+        }
+    }
+}
 
 /// What is put onto a card.
 #[derive(Debug, Default)]
@@ -40,30 +62,46 @@ pub(super) struct PutFiles {
     pub(super) wifi: Option<Wifi>,
     /// The public key by which the board is known: its type and the key.
     pub(super) host_key: Option<String>,
+    /// The host name that is put there.
+    pub(super) hostname: Option<String>,
+    room: Room,
+}
+
+/// What else can be read.
+#[derive(Debug)]
+struct Room {
+    bytes: u64,
+    files: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self {
+            bytes: MAX_CONTENT_BYTES,
+            files: MAX_FILES,
+        }
+    }
 }
 
 impl PutFiles {
-    /// Reads what `args` name, and asks for a passphrase that is in no file.
-    pub(super) async fn prepare(args: &PutArgs, session: Session<'_>) -> Result<Self, Failure> {
-        let passphrase = match (&args.wifi, &args.wifi_passphrase) {
-            (Some(ssid), None) => Some(ask_passphrase(ssid, session).await?),
+    /// Reads what each of `given` names, and asks for a passphrase that is in no file.
+    pub(super) async fn prepare(given: &[Given], session: Session<'_>) -> Result<Self, Failure> {
+        let mut networks = given.iter().map(|given| &given.args);
+        let network = networks.find_map(|args| args.wifi.as_ref().zip(Some(args)));
+        let asked = match network {
+            Some((ssid, args)) if args.wifi_passphrase.is_none() => {
+                let passphrase = ask_passphrase(ssid, session).await?;
+                Some(wifi(ssid, passphrase)?)
+            }
             _ => None,
         };
-        let args = args.clone();
+        let given = given.to_owned();
         // A terminal as standard input may be waited for.
-        let read = tokio::task::spawn_blocking(move || {
-            let mut files = Self::read(&args)?;
-            if let (Some(ssid), Some(passphrase)) = (&args.wifi, passphrase) {
-                files.wifi = Some(wifi(ssid, passphrase)?);
-            }
-            Ok(files)
-        });
-        session
-            .context
-            .cancel
-            .race(read)
-            .await?
-            .or_internal("read the files")?
+        let read = tokio::task::spawn_blocking(move || Self::read(&given));
+        let read = session.context.cancel.race(read).await?;
+        let mut files = read.or_internal("read the files")??;
+        files.wifi = files.wifi.or(asked);
+        Ok(files)
     }
 
     /// Whether nothing is put.
@@ -71,63 +109,94 @@ impl PutFiles {
         self.puts.is_empty() && self.wifi.is_none()
     }
 
-    /// Reads the files that `args` name.
-    pub(super) fn read(args: &PutArgs) -> Result<Self, Failure> {
+    /// The paths on the board, for a message.
+    pub(super) fn shown(&self) -> String {
+        let paths = self.puts.iter().map(|put| put.path.clone());
+        let network = self.wifi.iter();
+        let network = network.map(|wifi| format!("the passphrase of {}", wifi.ssid));
+        let all: Vec<String> = network.chain(paths).collect();
+        let shown = all.iter().take(MAX_SHOWN).cloned();
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        match all.len().saturating_sub(MAX_SHOWN) {
+            0 => shown,
+            more => format!("{shown} and {more} more"),
+        }
+    }
+
+    /// Reads the files that each of `given` names, and checks what no card can have.
+    pub(super) fn read(given: &[Given]) -> Result<Self, Failure> {
         let mut files = Self::default();
-        let from_input = args.files.iter().filter(|file| file.from == Path::new("-"));
-        if from_input.count() > 1 {
+        let named = given.iter().flat_map(|given| &given.args.files);
+        if named.filter(|file| file.from == Path::new("-")).count() > 1 {
             return Err(Failure::usage("--put takes standard input once"));
         }
-        for file in &args.files {
-            files.add(file)?;
+        let mut root_keys = String::new();
+        for Given { args, place } in given {
+            files.add_all(args, place)?;
+            for key in &args.ssh_key {
+                root_keys = format!("{root_keys}{}\n", key_in(&place.find(key)?)?.line);
+            }
         }
-        if let Some(name) = &args.hostname {
-            host_name::check(name)?;
-            files.push_own("/etc/hostname", format!("{name}\n"), 0o644);
+        if !root_keys.is_empty() {
+            files.push_own(ROOT_KEYS, root_keys, 0o600);
         }
-        if !args.ssh_key.is_empty() {
-            let lines = args.ssh_key.iter().map(|key| public_key(key));
-            let lines = lines.collect::<Result<String, _>>()?;
-            files.push_own(ROOT_KEYS, lines, 0o600);
-        }
-        if let Some(key) = &args.host_key {
-            files.add_host_key(key)?;
-        }
-        if let (Some(ssid), Some(file)) = (&args.wifi, &args.wifi_passphrase) {
-            let text = plain_file::read_text(file, MAX_KEY_BYTES);
-            let text = text.or_usage(format!("read {}", file.display()))?;
-            let line = text.lines().next().unwrap_or_default();
-            files.wifi = Some(wifi(ssid, line.to_owned())?);
-        }
+        sdbuild_card::check(&files.puts)?;
         Ok(files)
     }
 
-    fn add(&mut self, file: &PutFile) -> Result<(), Failure> {
-        let from = &file.from;
-        if from == Path::new("-") {
-            let mut content = Vec::new();
-            let input = std::io::stdin().lock().take(MAX_CONTENT_BYTES + 1);
-            { input }
-                .read_to_end(&mut content)
-                .or_environment("read standard input")?;
-            self.push(file, file.path.clone(), content, false);
-            return Ok(());
+    fn add_all(&mut self, args: &PutArgs, place: &Place) -> Result<(), Failure> {
+        for file in &args.files {
+            self.add(file, place)?;
         }
-        let operation = || format!("read {}", from.display());
-        if fs::metadata(from).or_usage(operation())?.is_dir() {
-            return self.add_tree(from, &file.path, file, 0);
+        if let Some(name) = &args.hostname {
+            host_name::check(name)?;
+            self.push_own("/etc/hostname", format!("{name}\n"), 0o644);
+            self.hostname = Some(name.clone());
         }
-        self.add_file(from, file.path.clone(), file)
+        if let Some(given) = &args.host_key {
+            let key = if given == Path::new("generate") {
+                HostKey::generate()?
+            } else {
+                HostKey::parse(&read_secret(given, place)?, &given.display().to_string())?
+            };
+            self.push_own(key.path, key.private, 0o600);
+            let public = format!("{}\n", key.public);
+            self.push_own(&format!("{}.pub", key.path), public, 0o644);
+            self.host_key = Some(key.public);
+        }
+        if let (Some(ssid), Some(file)) = (&args.wifi, &args.wifi_passphrase) {
+            let text = read_secret(file, place)?;
+            let line = text.lines().next().unwrap_or_default();
+            self.wifi = Some(wifi(ssid, line.to_owned())?);
+        }
+        Ok(())
     }
 
-    fn add_file(&mut self, from: &Path, path: String, file: &PutFile) -> Result<(), Failure> {
+    fn add(&mut self, file: &PutFile, place: &Place) -> Result<(), Failure> {
+        if file.from == Path::new("-") {
+            let content = self.content(std::io::stdin().lock(), "standard input")?;
+            self.push(file, file.path.clone(), content, MODE_OF_INPUT);
+            return Ok(());
+        }
+        let from = place.find(&file.from)?;
+        let metadata = fs::metadata(&from).or_usage(format!("read {}", from.display()))?;
+        if metadata.is_dir() {
+            return self.add_tree(&from, &file.path, (file, place), 0);
+        }
+        self.add_file(&from, file.path.clone(), (file, place))
+    }
+
+    fn add_file(
+        &mut self,
+        from: &Path,
+        path: String,
+        (file, place): (&PutFile, &Place),
+    ) -> Result<(), Failure> {
         let operation = || format!("read {}", from.display());
-        let mode = fs::metadata(from)
-            .or_usage(operation())?
-            .permissions()
-            .mode();
-        let content = plain_file::read(from, MAX_CONTENT_BYTES).or_usage(operation())?;
-        self.push(file, path, content, mode & 0o100 != 0);
+        let open = place.open(from).or_usage(operation())?;
+        let mode = open.metadata().or_usage(operation())?.permissions().mode();
+        let content = self.content(open, &from.display().to_string())?;
+        self.push(file, path, content, mode);
         Ok(())
     }
 
@@ -135,19 +204,21 @@ impl PutFiles {
         &mut self,
         dir: &Path,
         path: &str,
-        file: &PutFile,
+        (file, place): (&PutFile, &Place),
         depth: usize,
     ) -> Result<(), Failure> {
         let operation = || format!("read {}", dir.display());
+        let refused = |why: &str| Err(Failure::usage(why.to_owned()).context(operation()));
         if depth > MAX_DEPTH {
-            return Err(
-                Failure::usage("it has too many directories in each other").context(operation())
-            );
+            return refused("it has too many directories in each other");
         }
         let entries = fs::read_dir(dir).or_usage(operation())?;
         let mut entries = entries
             .collect::<Result<Vec<_>, _>>()
             .or_usage(operation())?;
+        if entries.is_empty() {
+            return refused("it is empty, and only files can be put onto a card");
+        }
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let name = entry.file_name();
@@ -163,25 +234,48 @@ impl PutFiles {
                     "{shown} is a symbolic link, and only files can be put onto a card"
                 )));
             } else if kind.is_dir() {
-                self.add_tree(&from, &path, file, depth + 1)?;
+                self.add_tree(&from, &path, (file, place), depth + 1)?;
             } else {
-                self.add_file(&from, path, file)?;
+                self.add_file(&from, path, (file, place))?;
             }
         }
         Ok(())
     }
 
-    fn push(&mut self, file: &PutFile, path: String, content: Vec<u8>, is_program: bool) {
-        let is_secret = ssh_key::is_private(&String::from_utf8_lossy(&content));
-        let mode = file.mode.unwrap_or(match (is_secret, is_program) {
-            (true, _) => 0o600,
-            (false, true) => 0o755,
-            (false, false) => 0o644,
-        });
+    /// What is in `file`, which is `shown` so, if there is room for it beside what was read before.
+    fn content(&mut self, file: impl Read, shown: &str) -> Result<Vec<u8>, Failure> {
+        let Some(files) = self.room.files.checked_sub(1) else {
+            let text = format!("more than {MAX_FILES} files cannot be put onto a card at once");
+            return Err(Failure::usage(text));
+        };
+        let mut content = Vec::new();
+        let read = file
+            .take(self.room.bytes.saturating_add(1))
+            .read_to_end(&mut content);
+        read.or_usage(format!("read {shown}"))?;
+        let Some(bytes) = self.room.bytes.checked_sub(content.len() as u64) else {
+            let most = human_bytes(MAX_CONTENT_BYTES);
+            let text = format!("the files to be put onto the card have more than {most} together");
+            return Err(Failure::usage(text).context(format!("read {shown}")));
+        };
+        self.room = Room { bytes, files };
+        Ok(content)
+    }
+
+    /// Adds a file that has the permissions `mode` here.
+    fn push(&mut self, file: &PutFile, path: String, content: Vec<u8>, mode: u32) {
+        let (is_program, is_shared) = (mode & 0o100 != 0, mode & 0o077 != 0);
+        let usual = match (is_program, is_shared) {
+            _ if ssh_key::has_private(&content) => 0o600,
+            (true, true) => 0o755,
+            (true, false) => 0o700,
+            (false, true) => 0o644,
+            (false, false) => 0o600,
+        };
         self.puts.push(Put {
             path,
             content,
-            mode,
+            mode: file.mode.unwrap_or(usual),
             owner: file.owner,
         });
     }
@@ -195,27 +289,14 @@ impl PutFiles {
             owner: (0, 0),
         });
     }
+}
 
-    /// Adds both halves of the key in the file `given`, or of a new one.
-    fn add_host_key(&mut self, given: &Path) -> Result<(), Failure> {
-        let (private, public) = if given == Path::new("generate") {
-            let pair = KeyPair::generate("")?;
-            (pair.private, pair.public.trim().to_owned())
-        } else {
-            read_host_key(given)?
-        };
-        let kind = public.split(' ').next().unwrap_or_default();
-        let Some((_, path)) = HOST_KEYS.iter().find(|(known, _)| *known == kind) else {
-            let text = format!("NixOS looks for no host key of the type {kind}");
-            return Err(Failure::usage(text).hint(
-                "make one with `ssh-keygen -t ed25519 -N '' -f FILE`, or give --host-key generate",
-            ));
-        };
-        self.push_own(path, private, 0o600);
-        self.push_own(&format!("{path}.pub"), format!("{public}\n"), 0o644);
-        self.host_key = Some(public);
-        Ok(())
-    }
+/// The text of the file `named`.
+fn read_secret(named: &Path, place: &Place) -> Result<String, Failure> {
+    let operation = format!("read {}", named.display());
+    let file = place.open(&place.find(named)?).or_usage(&operation)?;
+    let bytes = plain_file::read_all(file, MAX_KEY_BYTES).or_usage(&operation)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The network `ssid` with a passphrase that it can have.
@@ -247,60 +328,21 @@ async fn ask_passphrase(ssid: &str, session: Session<'_>) -> Result<String, Fail
     })
 }
 
-/// The line of the public key in the file `given`.
-fn public_key(given: &Path) -> Result<String, Failure> {
-    let shown = given.display();
-    let text = plain_file::read_text(given, MAX_KEY_BYTES).or_usage(format!("read {shown}"))?;
-    let mut lines = text.lines().map(str::trim);
-    let line = lines.find(|line| !line.is_empty()).unwrap_or_default();
-    if ssh_key::contains_key(line) && !line.contains(char::is_control) {
-        return Ok(format!("{line}\n"));
-    }
-    let hint = ssh_key::hint_to_public_half(given);
-    let hint = hint.unwrap_or_else(|| ssh_key::UNREADABLE_KEY_HINT.to_owned());
-    Err(Failure::usage(format!("{shown} is not a public SSH key")).hint(hint))
-}
-
-/// The private key in the file `given`, and its public half: type and key.
-fn read_host_key(given: &Path) -> Result<(String, String), Failure> {
-    let shown = given.display();
-    let refused = |why: &str| Failure::usage(format!("{shown} cannot be a host key: {why}"));
-    let text = plain_file::read_text(given, MAX_KEY_BYTES).or_usage(format!("read {shown}"))?;
-    if !ssh_key::is_private(&text) {
-        return Err(refused("it is not a private SSH key"));
-    }
-    if ssh_key::has_passphrase(&text) {
-        return Err(refused(
-            "it has a passphrase, which an SSH server cannot ask for",
-        ));
-    }
-    let key = ssh_key::public_half(&text);
-    let key = key.ok_or_else(|| {
-        refused("it is not in OpenSSH's format").hint("`ssh-keygen -p -N '' -f FILE` converts it")
-    })?;
-    let mut types = ssh_key::KEY_TYPES.iter();
-    let kind = types.find(|kind| ssh_key::is_complete(kind, &key));
-    let kind = kind.ok_or_else(|| refused("its type is not known"))?;
-    Ok((text, format!("{kind} {key}")))
-}
-
-/// The names in `known_hosts` of the board that `image` is for: any if neither a flag nor the image's name has its host name.
-pub(super) fn names_of(image: &Path, hostname: Option<&str>) -> String {
-    let name = image.file_name().unwrap_or_default().to_string_lossy();
-    let host = hostname.or_else(|| host_of(&name));
-    host.map_or_else(|| "*".to_owned(), |host| format!("{host},{host}.local"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sdbuild_core::new_ssh_key::KeyPair;
 
-    fn args(files: &[&str], host_key: Option<&Path>) -> PutArgs {
-        PutArgs {
+    fn args(files: &[&str], host_key: Option<&Path>) -> Given {
+        Given::by_user(PutArgs {
             files: files.iter().map(|file| file.parse().unwrap()).collect(),
             host_key: host_key.map(Path::to_owned),
             ..PutArgs::default()
-        }
+        })
+    }
+
+    fn read(given: Given) -> Result<PutFiles, Failure> {
+        PutFiles::read(&[given])
     }
 
     #[test]
@@ -343,11 +385,8 @@ mod tests {
         fs::write(dir.path().join("tool"), "#!/bin/sh").unwrap();
         fs::set_permissions(dir.path().join("tool"), fs::Permissions::from_mode(0o700)).unwrap();
         let from = dir.path().display();
-        let files = PutFiles::read(&args(
-            &[&format!("{from}:/srv")],
-            Some(Path::new("generate")),
-        ))
-        .unwrap();
+        let given = args(&[&format!("{from}:/srv")], Some(Path::new("generate")));
+        let files = read(given).unwrap();
         let found: Vec<_> = files
             .puts
             .iter()
@@ -357,22 +396,36 @@ mod tests {
             found,
             [
                 ("/srv/sub/key", 0o600),
-                ("/srv/tool", 0o755),
+                ("/srv/tool", 0o700),
                 ("/etc/ssh/ssh_host_ed25519_key", 0o600),
                 ("/etc/ssh/ssh_host_ed25519_key.pub", 0o644),
             ]
         );
         let key = dir.path().join("sub/key");
-        let public = dir.path().join("key.pub");
+        let known = read(args(&[], Some(&key))).unwrap().host_key.unwrap();
+        assert!(pair.public.starts_with(&known), "{known}");
+        assert!(read(args(&[], Some(&dir.path().join("tool")))).is_err());
+        std::os::unix::fs::symlink("/etc", dir.path().join("link")).unwrap();
+        assert!(read(args(&[&format!("{from}:/srv")], None)).is_err());
+    }
+
+    #[test]
+    fn name_and_keys_of_root_get_to_where_nixos_reads_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let pair = KeyPair::generate("me").unwrap();
+        let [private, public] = ["key", "key.pub"].map(|name| dir.path().join(name));
+        fs::write(&private, &pair.private).unwrap();
         fs::write(&public, format!("\n{}\n", pair.public)).unwrap();
-        let own = PutArgs {
-            hostname: Some("kitchen".to_owned()),
-            ssh_key: vec![public.clone(), public],
-            ..PutArgs::default()
+        let own = |keys: &[&Path]| {
+            Given::by_user(PutArgs {
+                hostname: Some("kitchen".to_owned()),
+                ssh_key: keys.iter().map(|key| (*key).to_owned()).collect(),
+                ..PutArgs::default()
+            })
         };
-        let own = PutFiles::read(&own).unwrap().puts;
-        let [name, keys] = &own[..] else {
-            panic!("{own:?}")
+        let puts = read(own(&[&public, &public])).unwrap().puts;
+        let [name, keys] = &puts[..] else {
+            panic!("{puts:?}")
         };
         assert_eq!(
             (name.path.as_str(), name.content.as_slice()),
@@ -380,14 +433,53 @@ mod tests {
         );
         let lines = String::from_utf8_lossy(&keys.content).lines().count();
         assert_eq!((lines, keys.mode), (2, 0o600));
-        assert!(public_key(&key).is_err(), "a private key");
-        let known = PutFiles::read(&args(&[], Some(&key)))
-            .unwrap()
-            .host_key
-            .unwrap();
-        assert!(pair.public.starts_with(&known), "{known}");
-        assert!(PutFiles::read(&args(&[], Some(&dir.path().join("tool")))).is_err());
-        std::os::unix::fs::symlink("/etc", dir.path().join("link")).unwrap();
-        assert!(PutFiles::read(&args(&[&format!("{from}:/srv")], None)).is_err());
+        assert!(read(own(&[&private])).is_err(), "a private key");
+    }
+
+    #[test]
+    fn what_only_its_owner_reads_here_is_private_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode_of = |here: u32, content: &[u8]| {
+            let from = dir.path().join("file");
+            fs::write(&from, content).unwrap();
+            fs::set_permissions(&from, fs::Permissions::from_mode(here)).unwrap();
+            let put = format!("{}:/srv/file", from.display());
+            read(args(&[&put], None)).unwrap().puts[0].mode
+        };
+        for (here, there) in [
+            (0o600, 0o600),
+            (0o700, 0o700),
+            (0o640, 0o644),
+            (0o755, 0o755),
+        ] {
+            assert_eq!(mode_of(here, b"text"), there, "{here:o}");
+        }
+        let key = b"\xff-----BEGIN PRIVATE KEY-----\n";
+        assert_eq!(mode_of(0o644, key), 0o600);
+    }
+
+    #[test]
+    fn nothing_and_too_much_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("empty")).unwrap();
+        fs::write(dir.path().join("one"), "12345").unwrap();
+        let refused = |from: &str, room: Room| {
+            let put = format!("{}:/srv", dir.path().join(from).display());
+            let mut files = PutFiles {
+                room,
+                ..PutFiles::default()
+            };
+            files.add(&put.parse().unwrap(), &Place::Anywhere).is_err()
+        };
+        assert!(refused("empty", Room::default()));
+        assert!(refused(".", Room::default()), "one in it is empty");
+        fs::remove_dir(dir.path().join("empty")).unwrap();
+        fs::write(dir.path().join("two"), "12345").unwrap();
+        let room = |bytes, files| Room { bytes, files };
+        assert!(!refused(".", room(10, 2)));
+        assert!(refused(".", room(9, 2)));
+        assert!(refused(".", room(10, 1)));
+        let store = format!("{}:/nix/store/x", dir.path().join("one").display());
+        assert!(read(args(&[&store], None)).is_err());
     }
 }

@@ -26,3 +26,17 @@ fn a_host_name_means_its_newest_image() {
         assert!(!stderr.contains("the newest image of"), "{stderr}");
     }
 }
+
+/// A copy with the secrets of one board does not get onto another card, also if it has the name of an image of that host.
+#[test]
+fn a_personalised_copy_is_taken_only_by_its_name() {
+    let built = "nixos-kitchen-sd-card-26.05-aarch64-linux.img";
+    let copy = "nixos-kitchen-sd-card-26.11-aarch64-linux.img";
+    let put = r#"{ "put": [ { "path": "/etc/ssh/ssh_host_ed25519_key" } ] }"#;
+    for words in [&["inspect"][..], &["flash", "/dev/sdx"], &["flash", "kitchen", "/dev/sdx"]] {
+        let test = CliTest::new(words).file(built, "a").file(copy, "b");
+        let test = test.file(&format!("{copy}.json"), put);
+        let stderr = test.exit_code(2).run().stderr;
+        assert!(stderr.contains(built) && !stderr.contains(copy), "{stderr}");
+    }
+}

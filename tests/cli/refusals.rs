@@ -200,3 +200,25 @@ fn missing_engine_is_an_environment_error() {
         .assert_stderr_contains(&["no engine answers", "hint: "]);
     assert!(user.outputs().is_empty());
 }
+
+/// The list may come with a stranger's clone.
+#[test]
+fn a_list_of_boards_cannot_take_files_from_elsewhere() {
+    let words =
+        ["flash", "card.img", "/dev/sdx", "--each", "kitchen", "--boards", "clone/boards.toml"];
+    for set in [
+        "put = [\"../secret:/srv/x\"]",
+        "put = [\"/etc/passwd:/srv/x\"]",
+        "host-key = \"../secret\"",
+        "ssh-key = [\"/etc/passwd\"]",
+        "wifi = \"Home\"\nwifi-passphrase = \"../secret\"",
+    ] {
+        let test = CliTest::new(&words).file("card.img", "a").file("secret", "s");
+        let test = test.file("clone/boards.toml", &format!("[kitchen]\n{set}\n"));
+        test.exit_code(2).stderr("is not in the directory of the list").run();
+    }
+    let inside = "[kitchen]\nput = [\"secret:/srv/x\"]\n";
+    let test = CliTest::new(&words).file("card.img", "a").file("clone/secret", "s");
+    let told = test.file("clone/boards.toml", inside).exit_code(2).run().stderr;
+    assert!(!told.contains("directory of the list"), "{told}");
+}

@@ -104,9 +104,19 @@ fn each_card_of_an_image_is_known_by_its_own_host_key_and_name() {
     let other = user.write("other", &format!("* {made}"));
     let board = Board::boot(&user, &kitchen, &login);
     let look = "echo $(hostname) $(cat /var/lib/secret; stat -c ' %a %u' /var/lib/secret)";
-    assert_eq!(board.answer(&known, look).trim(), format!("kitchen {SECRET} 600 0"));
+    let seen = format!("kitchen {SECRET} 600 0");
+    assert_eq!(board.answer(&known, look).trim(), seen);
+    let options = ssh_options(&verbose.stderr);
+    let printed = board.ssh_with(&user, &options, look).assert_exit_code(0);
+    assert_eq!(printed.stdout.trim(), seen);
     board.ssh(&other, look).assert_exit_code(255).assert_stderr_contains(&["verification failed"]);
     board.off();
+}
+
+/// The options of ssh in what sdbuild `told`.
+fn ssh_options(told: &str) -> String {
+    let (_, rest) = told.split_once(": ssh ").unwrap();
+    rest.split_once(" root@BOARD").unwrap().0.to_owned()
 }
 
 /// A virtual machine that runs an image.
@@ -133,6 +143,19 @@ impl<'a> Board<'a> {
         ssh.args(["-F", "none", "-p", &self.port, "-o", &known, "-o", "StrictHostKeyChecking=yes"]);
         ssh.args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-i"]).arg(self.login);
         run(ssh.args(["root@127.0.0.1", command]).stdin(Stdio::null()))
+    }
+
+    /// Runs `command` there with the options that sdbuild printed.
+    fn ssh_with(&self, user: &TestUser, options: &str, command: &str) -> Outcome {
+        let login = self.login.display();
+        let fixed = "-F none -o StrictHostKeyChecking=yes -o BatchMode=yes";
+        let line = format!(
+            "exec ssh {fixed} -p {} -i '{login}' {options} root@127.0.0.1 \"$1\"",
+            self.port
+        );
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &line, "sh", command]).current_dir(user.home.path());
+        run(shell.stdin(Stdio::null()))
     }
 
     /// What `command` prints there, as soon as the machine has started.

@@ -265,3 +265,27 @@ fn only_yes_confirms() {
         }
     }
 }
+
+/// What cannot be put there is told before anything is written, and before an engine is asked.
+#[test]
+fn a_refused_file_leaves_the_card_as_it_is() {
+    needs!(have(&["zstd"]));
+    let Some(card) = Card::new(32 * MIB) else { return };
+    card.image("a.img");
+    run("zstd -q a.img", card.dir.path());
+    fs::write(card.at("secret"), "secret").unwrap();
+    let before = card.bytes();
+    for image in ["a.img", "a.img.zst"] {
+        for (path, words) in [
+            ("/srv/secret", "the image has no NixOS that starts from an ext4 partition"),
+            ("/nix/store/secret", "everybody can read it"),
+        ] {
+            let mut flash = card.flash(image, &["--allow-fixed", "--yes"]);
+            flash.args(["--put", &format!("secret:{path}")]).env("DOCKER_HOST", "unix:///nowhere");
+            let (code, text) = run_output(&mut flash);
+            assert_eq!(code, Some(2), "{image}: {text}");
+            assert_contains(&text, &[path, words, "(nothing was written)"]);
+        }
+    }
+    assert!(card.bytes() == before);
+}

@@ -90,6 +90,7 @@ const ROWS: &[Row] = &[
     row("on a board, files `….sdbuild-new` in the firmware partition, which is then mounted at `/boot/firmware`", "`deploy --firmware`", "the end of the command. If the board lost its power: the next `deploy --firmware`", None),
     row("a directory `sdbuild-ssh-…` with sockets of `ssh` there", "every command with an engine over SSH", END_OR_NEXT, Some(Files::Temporary(scratch_dir::TUNNEL))),
     row("hidden files `.sdbuild-…` in the output directory, until the image is complete", "`build`, `personalise`", "the end of the run. After `kill -9`: the next `build` into that directory, or `sdbuild clean` in it", Some(Files::Unfinished)),
+    row("the public host key of a board, in `FILE.known_hosts` beside the copy", "`personalise --host-key`", "never: it is yours", None),
     row("the image with its sidecars, and `sdbuild.lock` beside the configuration", "`build`, `personalise`, `lock`", "never: they are yours", None),
     row("a QEMU process, a port on 127.0.0.1, an unnamed file below `~/.cache/sdbuild`", "`boot`", "sdbuild ends, also by `kill -9`", None),
     row("a [rented machine](machines.md), a process `sdbuild hold-machine`, and a record in `~/.local/state/sdbuild/machines`", "`--on`", "the end of the run, or seconds after `kill -9`. What could not be given back: the next `build` or `clean`", None),

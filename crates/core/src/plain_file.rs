@@ -122,7 +122,8 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_all(open(path)?, limit)
 }
 
-fn read_all(file: File, limit: u64) -> io::Result<Vec<u8>> {
+/// The content of the open `file`; an error when it is longer than `limit` bytes.
+pub fn read_all(file: File, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // Not by the file's length: it may grow while it is read.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;

@@ -26,6 +26,12 @@ pub const KEY_TYPES: [&str; 7] = [
     "ssh-rsa",
 ];
 
+/// The keys of an SSH server that NixOS has unless its configuration names others: their types, and where they are.
+pub const HOST_KEYS: [(&str, &str); 2] = [
+    ("ssh-ed25519", "/etc/ssh/ssh_host_ed25519_key"),
+    ("ssh-rsa", "/etc/ssh/ssh_host_rsa_key"),
+];
+
 /// Where the public half of the key in `private` is, if it is beside it, for a flag that takes that half.
 pub fn hint_to_public_half(private: &Path) -> Option<String> {
     let mut public = private.as_os_str().to_owned();
@@ -79,7 +85,13 @@ pub fn fingerprint(key: &str) -> String {
 
 /// Whether `text` is a private key in PEM, as ssh-keygen writes it.
 pub fn is_private(text: &str) -> bool {
-    text.contains("PRIVATE KEY-----")
+    has_private(text.as_bytes())
+}
+
+/// Whether a private key in PEM is in `bytes`, which need not be text.
+pub fn has_private(bytes: &[u8]) -> bool {
+    const MARK: &[u8] = b"PRIVATE KEY-----";
+    bytes.windows(MARK.len()).any(|window| window == MARK)
 }
 
 /// Whether the private key `text` is encrypted with a passphrase.

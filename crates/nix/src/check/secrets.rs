@@ -5,6 +5,7 @@ use super::finding::Severity::{Error, Warning};
 use super::finding::{Change, Finding, OptionPath, path};
 use sdbuild_core::nix_string::nix_string;
 use sdbuild_core::shell_word::quoted;
+use sdbuild_core::ssh_key::HOST_KEYS;
 use sdbuild_core::text::{alternatives, listed};
 
 /// The consequence for the secret itself.
@@ -84,9 +85,6 @@ fn stored_secret(secret: &StoredSecretFacts) -> Finding {
     .fix([change])
 }
 
-/// Where `--host-key` puts a key.
-const HOST_KEYS: [&str; 2] = ["/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_rsa_key"];
-
 /// Secrets that cannot be decrypted before somebody puts their key onto the card.
 fn late_key(late: &LateKeyFacts) -> Finding {
     let paths: Vec<&str> = late.paths.iter().map(String::as_str).collect();
@@ -104,7 +102,7 @@ fn late_key(late: &LateKeyFacts) -> Finding {
     } else {
         ""
     };
-    let flag = if HOST_KEYS.contains(&first) {
+    let flag = if HOST_KEYS.iter().any(|(_, path)| *path == first) {
         "--host-key KEY".to_owned()
     } else {
         format!("--put {}", quoted(&format!("KEY:{first}:0600")))
