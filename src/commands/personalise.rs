@@ -1,5 +1,7 @@
 //! `sdbuild personalise`: copies an image and puts files into the copy.
 
+use std::path::Path;
+
 use crate::cli;
 use crate::commands::Session;
 use crate::commands::host_key::{known_hosts_line, name_of, ssh_command};
@@ -63,22 +65,32 @@ pub async fn run(args: &cli::Personalise, session: Session<'_>) -> Result<(), Fa
     };
     let done: Result<(), Failure> = Box::pin(personalise).await;
     done.map_err(|failure| failure.during(operation))?;
-    match (host_key, name) {
-        (Some(key), Some(name)) => {
-            let line = format!("{}\n", known_hosts_line(&name, &key));
-            new_file::write(&known_hosts, line, Access::Everybody, None)?;
-            let ssh = ssh_command(&name, Some(&shown_path(&known_hosts)));
-            let text = "your first login is checked, at any address";
-            context.events.notice(format!("{text}: {ssh}"));
-        }
-        (Some(key), None) => {
-            let text =
-                "the copy has no host name, so there is no file for known_hosts. The host key is";
-            context.events.notice(format!("{text} {key}"));
-        }
-        (None, _) => {}
+    if let Some(key) = host_key {
+        tell_host_key(&key, name, &known_hosts, session)?;
     }
     ui.result(&crate::ui::sanitize_line(&output.to_string_lossy()))
+}
+
+/// Says by which key the board `name` is known, and writes the file `known_hosts` if it has a name.
+fn tell_host_key(
+    key: &str,
+    name: Option<String>,
+    known_hosts: &Path,
+    session: Session<'_>,
+) -> Result<(), Failure> {
+    let Session { env, context, .. } = session;
+    let Some(name) = name else {
+        let text =
+            "the copy has no host name, so there is no file for known_hosts. The host key is";
+        context.events.notice(format!("{text} {key}"));
+        return Ok(());
+    };
+    let line = format!("{}\n", known_hosts_line(&name, key));
+    new_file::write(known_hosts, line, Access::Everybody, env.sudo())?;
+    let ssh = ssh_command(&name, Some(&shown_path(known_hosts)));
+    let text = "your first login is checked, at any address";
+    context.events.notice(format!("{text}: {ssh}"));
+    Ok(())
 }
 
 /// The programs that write file systems, in `engine`.
