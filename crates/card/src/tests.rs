@@ -25,11 +25,7 @@ const SCRIPT: &str = include_str!("../../../containers/card/put");
 const STORED: &str = "what only the store has";
 
 /// Whether this machine has the programs of the container. When it does not, prints so, and fails with `CI` set.
-#[expect(
-    clippy::disallowed_methods,
-    clippy::print_stderr,
-    reason = "a test, as the others"
-)]
+#[expect(clippy::disallowed_methods, reason = "tests ask whether they must run")]
 fn has_tools() -> bool {
     let path = std::ffi::OsStr::new("/usr/sbin:/usr/bin");
     let mut missing = Vec::from(["mkfs.ext4", "mkfs.vfat", "debugfs", "e2fsck", "mcopy"]);
