@@ -28,6 +28,7 @@ pub async fn run(args: &cli::Personalise, session: Session<'_>) -> Result<(), Fa
     }
     let image = named_or_newest_for_card(Some(&args.image), session)?;
     let output = std::path::absolute(&args.output).or_usage("find the current directory")?;
+    let owner = env.sudo().filter(|_| nix::unistd::geteuid().is_root());
     let known_hosts = output.with_added_extension("known_hosts");
     let PutFiles {
         puts,
@@ -61,7 +62,7 @@ pub async fn run(args: &cli::Personalise, session: Session<'_>) -> Result<(), Fa
     match (host_key, name) {
         (Some(key), Some(name)) => {
             let line = format!("{}\n", known_hosts_line(&name, &key));
-            new_file::write(&known_hosts, line, Access::Everybody, None)?;
+            new_file::write(&known_hosts, line, Access::Everybody, owner)?;
             let ssh = ssh_command(&name, Some(&shown_path(&known_hosts)));
             let text = "your first login is checked, at any address";
             context.events.notice(format!("{text}: {ssh}"));
