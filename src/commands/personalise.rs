@@ -1,5 +1,7 @@
 //! `sdbuild personalise`: copies an image and puts files into the copy.
 
+use std::path::Path;
+
 use crate::cli;
 use crate::commands::Session;
 use crate::commands::host_key::{known_hosts_line, name_of, ssh_command};
@@ -59,22 +61,26 @@ pub async fn run(args: &cli::Personalise, session: Session<'_>) -> Result<(), Fa
     };
     let done: Result<(), Failure> = Box::pin(personalise).await;
     done.map_err(|failure| failure.during(operation))?;
-    match (host_key, name) {
-        (Some(key), Some(name)) => {
-            let line = format!("{}\n", known_hosts_line(&name, &key));
-            new_file::write(&known_hosts, line, Access::Everybody, owner)?;
-            let ssh = ssh_command(&name, Some(&shown_path(&known_hosts)));
-            let text = "your first login is checked, at any address";
-            context.events.notice(format!("{text}: {ssh}"));
+    if let Some(key) = host_key {
+        let line = name.as_deref().map(|name| known_hosts_line(name, &key));
+        if let Some(line) = line {
+            new_file::write(&known_hosts, line + "\n", Access::Everybody, owner)?;
         }
-        (Some(key), None) => {
-            let text =
-                "the copy has no host name, so there is no file for known_hosts. The host key is";
-            context.events.notice(format!("{text} {key}"));
-        }
-        (None, _) => {}
+        tell_host_key(name.as_deref(), &key, &known_hosts, context);
     }
     ui.result(&crate::ui::sanitize_line(&output.to_string_lossy()))
+}
+
+/// Tells how the board `name` is known by its public host key `key`.
+fn tell_host_key(name: Option<&str>, key: &str, known_hosts: &Path, context: &Context) {
+    let text = name.map_or_else(
+        || format!("the copy has no host name, so there is no file for known_hosts. The host key is {key}"),
+        |name| {
+            let ssh = ssh_command(name, Some(&shown_path(known_hosts)));
+            format!("your first login is checked, at any address: {ssh}")
+        },
+    );
+    context.events.notice(text);
 }
 
 /// The programs that write file systems, in `engine`.
