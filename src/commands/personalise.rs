@@ -30,7 +30,7 @@ pub async fn run(args: &cli::Personalise, session: Session<'_>) -> Result<(), Fa
             .hint("name it: --put FILE:PATH, --host-key, --ssh-key, --wifi or --hostname"));
     }
     let image = named_or_newest_for_card(Some(&args.image), session)?;
-    let owner = env.sudo();
+    let owner = env.sudo().filter(|_| nix::unistd::geteuid().is_root());
     let created = source_date_epoch(env.text("SOURCE_DATE_EPOCH"))?;
     let created = created.unwrap_or_else(Timestamp::now);
     let output = std::path::absolute(&args.output).or_usage("find the current directory")?;
@@ -66,7 +66,7 @@ pub async fn run(args: &cli::Personalise, session: Session<'_>) -> Result<(), Fa
     let done: Result<(), Failure> = Box::pin(personalise).await;
     done.map_err(|failure| failure.during(operation))?;
     if let Some(key) = host_key {
-        tell_host_key(&key, name, &known_hosts, session)?;
+        tell_host_key(&key, name, &known_hosts, owner, context)?;
     }
     ui.result(&crate::ui::sanitize_line(&output.to_string_lossy()))
 }
@@ -76,9 +76,9 @@ fn tell_host_key(
     key: &str,
     name: Option<String>,
     known_hosts: &Path,
-    session: Session<'_>,
+    owner: Option<(u32, u32)>,
+    context: &Context,
 ) -> Result<(), Failure> {
-    let Session { env, context, .. } = session;
     let Some(name) = name else {
         let text =
             "the copy has no host name, so there is no file for known_hosts. The host key is";
@@ -86,7 +86,7 @@ fn tell_host_key(
         return Ok(());
     };
     let line = format!("{}\n", known_hosts_line(&name, key));
-    new_file::write(known_hosts, line, Access::Everybody, env.sudo())?;
+    new_file::write(known_hosts, line, Access::Everybody, owner)?;
     let ssh = ssh_command(&name, Some(&shown_path(known_hosts)));
     let text = "your first login is checked, at any address";
     context.events.notice(format!("{text}: {ssh}"));

@@ -19,12 +19,15 @@ const SECRET: &str = "only-the-card-may-have-this";
 /// How long a virtual machine takes until its SSH server answers.
 const BOOT_LIMIT: Duration = Duration::from_mins(3);
 
-/// Builds the example's image without a host name; returns its path and the private key that it accepts.
+/// What the module of `networking.wireless` writes from NixOS 25.11 on, which the miniature has not.
+const WIFI: &str = r#"environment.etc."wpa_supplicant/nixos.conf".text = "ext_password_backend=file:/etc/wifi-secrets\nnetwork={\n  ssid=\"Home\"\n  psk=ext:psk_home\n}\n""#;
+
+/// Builds the example's image without a host name and with a wireless network; returns its path and the private key that it accepts.
 fn image(user: &TestUser) -> (PathBuf, PathBuf) {
     let (private, public) = key(user);
     let named = example(&public);
-    let nameless =
-        named.replace("networking.hostName = \"nixos-sd\"", "networking.hostName = \"\"");
+    let without = format!("networking.hostName = \"\";\n  {WIFI}");
+    let nameless = named.replace("networking.hostName = \"nixos-sd\"", &without);
     assert!(nameless != named);
     user.write("sd-card.nix", &nameless);
     user.write("secret", SECRET);
@@ -53,13 +56,15 @@ fn assert_secret_is_only_in(user: &TestUser, with: &[&Path]) {
     }
 }
 
-/// `sdbuild personalise` of `image` to `copy` with the host name `name`, the host key `key`, a secret and a file for the firmware.
+/// `sdbuild personalise` of `image` to `copy` with the host name `name`, the host key `key`, a secret, which is a passphrase too, and a file
+/// for the firmware.
 fn personalise(user: &TestUser, image: &Path, copy: &Path, name: &str, key: &str) -> Command {
     let [image, copy] = [image, copy].map(|path| path.to_str().unwrap());
     let words = ["personalise", image, "-o", copy, "--hostname", name, "--host-key", key];
     let put =
         ["--put", "secret:/var/lib/secret:0600", "--put", "config.txt:/boot/firmware/own.txt"];
-    user.sdbuild(&[&words[..], &put].concat())
+    let wifi = ["--wifi", "Home", "--wifi-passphrase", "secret"];
+    user.sdbuild(&[&words[..], &put, &wifi].concat())
 }
 
 #[test]
@@ -84,7 +89,7 @@ fn each_card_of_an_image_is_known_by_its_own_host_key_and_name() {
         let told = [&*told.stderr, &told.stdout].concat();
         assert!(!told.contains(SECRET) && !told.contains("PRIVATE"), "{told}");
         assert_sound(copy);
-        assert_eq!(manifest(copy)["put"].as_array().unwrap().len(), 5);
+        assert_eq!(manifest(copy)["put"].as_array().unwrap().len(), 6);
         run(&mut user.sdbuild(&["inspect", copy.to_str().unwrap()])).assert_exit_code(0);
     }
     runs.assert_nothing_left();
@@ -95,6 +100,7 @@ fn each_card_of_an_image_is_known_by_its_own_host_key_and_name() {
     };
     assert_eq!(cat(&kitchen, "1:/own.txt"), "gpu_mem=16\n");
     assert_eq!(cat(&barn, "/etc/hostname"), "barn\n");
+    assert_eq!(cat(&barn, "/etc/wifi-secrets"), format!("psk_home={SECRET}\n"));
     let made = cat(&barn, "/etc/ssh/ssh_host_ed25519_key.pub");
     assert!(made != cat(&kitchen, "/etc/ssh/ssh_host_ed25519_key.pub"));
     let known_hosts = fs::read_to_string(format!("{}.known_hosts", barn.display())).unwrap();
@@ -311,6 +317,11 @@ fn write_first_and_third(screen: &mut Screen, reader: &Reader, cards: &[PathBuf]
     asks(screen, 2);
     screen.type_keys("n\n");
     screen.wait_for("Insert the card of shed");
+    let no_card = cards[0].with_extension("empty");
+    fs::write(&no_card, "").unwrap();
+    reader.insert(&no_card);
+    screen.type_keys("y\n");
+    screen.wait_for("there is no card in");
     reader.insert(&cards[2]);
     screen.type_keys("y\n");
     asks(screen, 3);
