@@ -24,12 +24,14 @@ pub struct Personalise {
     pub put: PutArgs,
 }
 
-/// What is put onto a card.
-#[derive(Clone, Debug, Default, Args)]
+/// What is put onto a card; `boards.toml` has the same for each of several boards.
+#[derive(Clone, Debug, Default, Args, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PutArgs {
     /// File or directory, and its path on the board (repeatable)
     ///
     /// The file - is standard input.
+    #[serde(rename = "put")]
     #[arg(long = "put", value_name = "FILE:PATH[:MODE[:UID:GID]]", allow_hyphen_values = true, help_heading = PUT)]
     pub files: Vec<PutFile>,
 

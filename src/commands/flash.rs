@@ -1,19 +1,18 @@
 //! `sdbuild flash`: lists disks, or shows what will be lost, asks, writes and reads back.
 
 use std::path::Path;
-use std::time::Duration;
 
 use crate::cli;
-use crate::commands::Session;
 use crate::commands::confirm::agree;
 use crate::commands::flash_each;
 use crate::commands::host_key::{known_hosts_line, name_of, ssh_command};
 use crate::commands::newest_image::named_or_newest_for_card;
 use crate::commands::put_files::{Given, PutFiles};
 use crate::commands::put_onto::{ImageDisk, PutOnto};
+use crate::commands::{Session, blocking};
 use crate::ui::{Ui, sanitize_line};
 use sdbuild_core::context::Context;
-use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::failure::Failure;
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::shell_word::{command_line, quoted};
 use sdbuild_core::shown_path::shown_path;
@@ -22,10 +21,6 @@ use sdbuild_image::flash;
 use sdbuild_image::flash::{
     Allowed, Disk, DiskInventory, FlashRequest, FlashSource, SharedWriteState, SysRoot,
 };
-
-/// How long a disk may take, after an interrupt, to complete its last command: cards take seconds for some commands, and
-/// one that never answers must not block the end of the run.
-const DISK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Lists disks without a device argument, else flashes.
 pub async fn run(args: &cli::Flash, session: Session<'_>) -> Result<(), Failure> {
@@ -196,24 +191,6 @@ fn tell_host_key(name: Option<&str>, key: &str, context: &Context) {
     context.events.notice(format!("{text}: {line}"));
     let text = "with that line, your first login is checked at any address";
     context.events.notice(format!("{text}: {ssh}"));
-}
-
-/// Runs `work`, which blocks and checks for cancellation itself, on a thread of its own. After an interrupt
-/// its result, which states what the card holds, is still awaited for [`DISK_TIMEOUT`].
-pub(super) async fn blocking<T: Send + 'static>(
-    context: &Context,
-    work: impl FnOnce(&Context) -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
-    let inner = context.clone();
-    let mut work = tokio::task::spawn_blocking(move || work(&inner));
-    let ended = tokio::select! {
-        ended = &mut work => Some(ended),
-        () = context.cancel.cancelled() => context.cancel.bounded(DISK_TIMEOUT, work).await,
-    };
-    match ended {
-        Some(ended) => ended.or_internal("flash")?,
-        None => Err(Failure::interrupted()),
-    }
 }
 
 /// Asks whether what is `lost` may be, and `put` be put there; anything but yes is an error, so that a script does not continue with

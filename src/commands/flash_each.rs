@@ -1,12 +1,10 @@
 //! `flash --each`: writes one image to a card for each of several boards. A list has what belongs to each of them: `boards.toml`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
-use serde::Deserialize;
-
-use crate::cli::{self, PutArgs, PutFile};
+use crate::cli::{self, PutArgs};
 use crate::commands::Session;
 use crate::commands::confirm::agree;
 use crate::commands::flash::{Card, write};
@@ -14,6 +12,7 @@ use crate::commands::put_files::{Given, PutFiles};
 use crate::commands::put_onto::ImageDisk;
 use crate::commands::put_place::Place;
 use crate::commands::several::Table;
+use crate::settings::parse_toml;
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::plain_file;
 use sdbuild_core::shell_word::quoted;
@@ -22,42 +21,20 @@ use sdbuild_image::flash::{self, Disk, DiskInventory, SysRoot};
 /// Bytes of the list.
 const MAX_LIST_BYTES: u64 = 64 << 10;
 
-/// What belongs to one board, as the flags of `personalise` say it.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct Board {
-    put: Vec<PutFile>,
-    hostname: Option<String>,
-    ssh_key: Vec<PathBuf>,
-    host_key: Option<PathBuf>,
-    wifi: Option<String>,
-    wifi_passphrase: Option<PathBuf>,
-}
-
-impl Board {
-    /// What is put onto its card: what the flags name for every board, unless the list has another one for it, and its own files, which
-    /// are in `place`.
-    fn beside(self, mut common: PutArgs, place: &Place) -> Vec<Given> {
-        if self.hostname.is_some() {
-            common.hostname = None;
-        }
-        if self.host_key.is_some() {
-            common.host_key = None;
-        }
-        if self.wifi.is_some() {
-            (common.wifi, common.wifi_passphrase) = (None, None);
-        }
-        let args = PutArgs {
-            files: self.put,
-            hostname: self.hostname,
-            ssh_key: self.ssh_key,
-            host_key: self.host_key,
-            wifi: self.wifi,
-            wifi_passphrase: self.wifi_passphrase,
-        };
-        let place = place.clone();
-        vec![Given::by_user(common), Given { args, place }]
+/// What is put onto the card of a board: what the flags name for every board, unless the list has another one for it, and its `own`
+/// files, which are in `place`.
+fn given(own: PutArgs, mut common: PutArgs, place: &Place) -> Vec<Given> {
+    if own.hostname.is_some() {
+        common.hostname = None;
     }
+    if own.host_key.is_some() {
+        common.host_key = None;
+    }
+    if own.wifi.is_some() {
+        (common.wifi, common.wifi_passphrase) = (None, None);
+    }
+    let place = place.clone();
+    vec![Given::by_user(common), Given { args: own, place }]
 }
 
 /// A board that gets a card.
@@ -146,9 +123,7 @@ fn chosen(
     common: &PutArgs,
     place: &Place,
 ) -> Result<Vec<Chosen>, Failure> {
-    let listed: Result<BTreeMap<String, Board>, _> = toml::from_str(text);
-    let mut listed =
-        listed.map_err(|error| Failure::usage(error.to_string().trim_end().to_owned()))?;
+    let mut listed: BTreeMap<String, PutArgs> = parse_toml(text)?;
     let known: Vec<String> = listed.keys().cloned().collect();
     let board = |name: &String| {
         let board = listed.remove(name).ok_or_else(|| {
@@ -164,7 +139,7 @@ fn chosen(
             let text = format!("{name} has a wifi-passphrase without wifi");
             return Err(Failure::usage(text));
         }
-        let given = board.beside(common.clone(), place);
+        let given = given(board, common.clone(), place);
         let mut files = given.iter().flat_map(|given| &given.args.files);
         if files.any(|file| file.from == Path::new("-")) {
             return Err(Failure::usage(

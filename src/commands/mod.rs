@@ -49,9 +49,12 @@ pub mod try_cmd;
 #[cfg(feature = "cloud")]
 pub use cloud::{hold_machine, publish};
 
+use std::time::Duration;
+
 use crate::settings::Environment;
 use crate::ui::Ui;
 use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Failure, OrFail as _};
 
 /// What a command works with.
 #[derive(Clone, Copy, Debug)]
@@ -62,4 +65,26 @@ pub struct Session<'a> {
     pub ui: &'a Ui,
     /// Where events go, and what ends the command early.
     pub context: &'a Context,
+}
+
+/// How long a disk may take, after an interrupt, to complete its last command: cards take seconds for some commands, and
+/// one that never answers must not block the end of the run.
+const BLOCKED_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Runs `work`, which blocks and checks for cancellation itself, on a thread of its own. After an interrupt
+/// its result, which states what a card or an image holds, is still awaited for [`BLOCKED_TIMEOUT`].
+async fn blocking<T: Send + 'static>(
+    context: &Context,
+    work: impl FnOnce(&Context) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let inner = context.clone();
+    let mut work = tokio::task::spawn_blocking(move || work(&inner));
+    let ended = tokio::select! {
+        ended = &mut work => Some(ended),
+        () = context.cancel.cancelled() => context.cancel.bounded(BLOCKED_TIMEOUT, work).await,
+    };
+    match ended {
+        Some(ended) => ended.or_internal("wait for the work on a disk")?,
+        None => Err(Failure::interrupted()),
+    }
 }

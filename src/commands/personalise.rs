@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use crate::cli;
-use crate::commands::Session;
 use crate::commands::host_key::{known_hosts_line, name_of, ssh_command};
 use crate::commands::newest_image::named_or_newest_for_card;
 use crate::commands::put_files::{Given, PutFiles};
+use crate::commands::{Session, blocking};
 use crate::settings::{common_of_boot, source_date_epoch};
 use jiff::Timestamp;
 use sdbuild_build::RunEngine;
@@ -100,18 +100,4 @@ pub(super) fn tools_of(engine: &RunEngine) -> Tools {
         run: engine.run.clone(),
         image: engine.image.clone(),
     }
-}
-
-/// Runs `work`, which blocks and checks for cancellation itself, on a thread of its own.
-async fn blocking<T: Send + 'static>(
-    context: &Context,
-    work: impl FnOnce(&Context) -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
-    let inner = context.clone();
-    let work = tokio::task::spawn_blocking(move || work(&inner));
-    context
-        .cancel
-        .race(work)
-        .await?
-        .or_internal("personalise")?
 }

@@ -3,10 +3,9 @@
 use std::fs::File;
 use std::path::Path;
 
-use crate::commands::Session;
-use crate::commands::flash::blocking;
 use crate::commands::personalise::tools_of;
 use crate::commands::put_files::PutFiles;
+use crate::commands::{Session, blocking};
 use crate::settings::common_of_boot;
 use sdbuild_build::RunEngine;
 use sdbuild_card::Plan;

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
+
 use super::options::Options;
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::plain_file;
@@ -33,11 +35,12 @@ pub(super) fn read(dir: &Path) -> Result<Options, Failure> {
             return Err(failure.context(format!("read {}", path.display())));
         }
     };
-    parse(&text).map_err(|failure| failure.consequence(format!("{} is not valid", path.display())))
+    parse_toml(&text)
+        .map_err(|failure| failure.consequence(format!("{} is not valid", path.display())))
 }
 
-/// The settings in the text of a file.
-fn parse(text: &str) -> Result<Options, Failure> {
+/// What the text of a file says in TOML; what is wrong is an error of class `Usage`.
+pub fn parse_toml<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
         let text = error.to_string();
         // Of values, too, the crate says that they are no TOML; the excerpt ends with an empty line.

@@ -26,7 +26,7 @@ pub use build::{Build, source_date_epoch};
 pub use build_args::{BuildArgs, ConfigArgs, DryRun};
 pub use common::{common_without_file, output_dir};
 pub use environment::{Environment, user_file};
-pub use file::NAME as SETTINGS_NAME;
+pub use file::{NAME as SETTINGS_NAME, parse_toml};
 pub use init::{Init, InitArgs};
 pub use options::Options;
 pub(crate) use options::{MACHINE, NIX, help_of};
