@@ -16,8 +16,8 @@ use tar::{EntryType, GnuExtSparseHeader, GnuHeader, GnuSparseHeader, Header};
 const PIECE_BYTES: u64 = 1 << 20;
 /// Bytes in the least segment of a sparse file, but for the last one: a page.
 const MIN_SEGMENT_BYTES: u64 = 4096;
-/// Bytes of a partition that are not zero and that the programs get.
-const MAX_BYTES: u64 = 64 << 20;
+/// Bytes of a partition that are not zero and that the programs get: they are in memory up to four times.
+const MAX_BYTES: u64 = 32 << 20;
 /// The name of the sparse file.
 pub(super) const NAME: &str = "partition";
 
