@@ -40,12 +40,21 @@ pub async fn run(args: &InitArgs, session: Session<'_>) -> Result<(), Failure> {
     let settings = settings::Init::resolve(args, env)?;
     check(&settings)?;
     let workflow = Workflow::new(&settings)?;
-    // A workflow may come later than the configuration.
-    let is_locked = if workflow.is_none() || !settings.config.exists() {
+    // A workflow and the module for Raspberry Pi Imager may come later than the configuration.
+    let comes_later = workflow.is_some() || args.rpi_preseed;
+    let is_locked = if !comes_later || !settings.config.exists() {
         Some(Box::pin(write_configuration(args, &settings, session)).await?)
     } else {
         None
     };
+    if is_locked.is_none() && args.rpi_preseed {
+        show_paths(&[write_preseed(&settings)?], ui)?;
+        let config = settings.config.display();
+        context.events.notice(format!(
+            "add ./{} to the imports of {config}, and leave networking.hostName and time.timeZone out there",
+            template::PRESEED_FILE
+        ));
+    }
     if let Some(workflow) = &workflow {
         workflow.write(settings.owner)?;
         let path = workflow.path.to_string_lossy();
@@ -66,6 +75,13 @@ pub async fn run(args: &InitArgs, session: Session<'_>) -> Result<(), Failure> {
         tell_next(args, &settings, is_locked, context);
     }
     Ok(())
+}
+
+/// Writes the module for Raspberry Pi Imager beside the configuration; its path.
+fn write_preseed(settings: &settings::Init<'_>) -> Result<PathBuf, Failure> {
+    let path = settings.config.with_file_name(template::PRESEED_FILE);
+    let (text, access) = (template::PRESEED, Access::Everybody);
+    new_file::write(&path, text, access, settings.owner).map(|()| path)
 }
 
 /// Writes the configuration, and the flake with its lock if one is wanted; whether there is a lock of the flake.
@@ -92,6 +108,9 @@ async fn write_configuration(
         new_file::make_dir(&settings.config, settings.owner)?;
     }
     let mut written = write_files(&values, settings)?;
+    if values.preseed {
+        written.push(write_preseed(settings)?);
+    }
     report(&values, context);
     written.extend(name_in_settings(&values, settings, context)?);
     let lock = match &settings.flake {
@@ -109,8 +128,10 @@ async fn write_configuration(
 
 /// Refuses to begin where a file is in the way.
 fn check_free(settings: &settings::Init<'_>) -> Result<(), Failure> {
+    let module = settings.config.with_file_name(template::PRESEED_FILE);
+    let module = settings.args.rpi_preseed.then_some(&module);
     let mut files = std::iter::once(&settings.config).chain(&settings.flake);
-    files.try_for_each(|file| {
+    files.by_ref().chain(module).try_for_each(|file| {
         new_file::is_free(file).map_err(|failure| {
             failure.hint("edit this file, or write to another directory: sdbuild init DIR")
         })
@@ -210,17 +231,21 @@ fn check(settings: &settings::Init<'_>) -> Result<(), Failure> {
 fn report(values: &TemplateValues, context: &Context) {
     let events = &context.events;
     let is_card = values.template.format().is_none();
-    let [zone, locale] =
-        [&values.time_zone, &values.locale].map(|value| value.as_deref().unwrap_or_default());
+    let locale = values.locale.as_deref().unwrap_or_default();
     let machine = if is_card {
         format!("board {}", values.board.name)
     } else {
         format!("system {}", values.system)
     };
-    events.notice(format!(
-        "host name {}, {machine}, time zone {zone}, language {locale}",
-        values.host_name
-    ));
+    events.notice(match values.time_zone.as_deref() {
+        Some(zone) => format!(
+            "host name {}, {machine}, time zone {zone}, language {locale}",
+            values.host_name
+        ),
+        None => format!(
+            "{machine}, language {locale}; Raspberry Pi Imager sets the rest: `sdbuild build --rpi-imager` writes its list"
+        ),
+    });
     if is_card && values.board.needs_nixos_hardware() {
         events.notice(format!(
             "{}: the firmware comes from nixos-hardware, which the build downloads from GitHub at a fixed commit; the kernel from nixpkgs",

@@ -137,6 +137,7 @@ impl TryWorkspace {
             time_zone: None,
             locale: None,
             wifi: None,
+            preseed: false,
         };
         for (path, text) in [
             (&workspace.key, &pair.private),

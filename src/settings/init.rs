@@ -26,6 +26,7 @@ const GITHUB: &str = "https://github.com";
 
 /// `sdbuild init`.
 #[derive(Debug, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct InitArgs {
     /// Configuration file to write; sdbuild never replaces an existing file [default: ./sd-card.nix]
     #[arg(short, long, value_name = "PATH", hide_short_help = true)]
@@ -48,6 +49,12 @@ pub struct InitArgs {
     /// An existing configuration stays.
     #[arg(long, value_enum, value_name = "SERVICE")]
     pub ci: Option<CiService>,
+
+    /// Write rpi-preseed.nix, by which Raspberry Pi Imager gives each card its host name, user, SSH key, Wi-Fi and time zone
+    ///
+    /// An existing configuration stays. `sdbuild build --rpi-imager` writes the list with the image for Imager 2.0.11 or later.
+    #[arg(long, conflicts_with_all = ["hostname", "timezone", "wifi"], hide_short_help = true)]
+    pub rpi_preseed: bool,
 
     /// Host name [default: the name of the directory]
     #[arg(long, value_name = "NAME")]

@@ -22,7 +22,7 @@ const NIXOS_HARDWARE_IMPORT: &str = "    # Fixed by its commit and hash, so that
     } + \"/raspberry-pi/5\")
 ";
 /// The line of the example behind which a module is imported.
-const IMPORT: &str = "    (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\")\n";
+pub(super) const IMPORT: &str = "    (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\")\n";
 
 /// What an SD card has and a disk for UEFI has not.
 const CARD_ARGUMENT: &str = "modulesPath, ";

@@ -47,6 +47,9 @@ const OTHER_SYSTEM: &str = "\"x86_64-linux\" here";
 const HOST_NAME: &str = "networking.hostName = \"nixos-sd\";";
 const LOCALE: &str = "i18n.defaultLocale = \"en_US.UTF-8\";";
 const TIME_ZONE: &str = "time.timeZone = \"Europe/Berlin\";";
+/// The file beside a configuration for Raspberry Pi Imager, and the module in it.
+pub const PRESEED_FILE: &str = "rpi-preseed.nix";
+pub const PRESEED: &str = include_str!("rpi-preseed.nix");
 
 /// The values that replace those of the example.
 #[derive(Clone, Debug)]
@@ -69,6 +72,8 @@ pub struct TemplateValues {
     pub locale: Option<String>,
     /// The wireless network to join.
     pub wifi: Option<Wifi>,
+    /// Whether Raspberry Pi Imager names the machine, its time zone and its network, by the module in [`PRESEED_FILE`].
+    pub preseed: bool,
 }
 
 /// A `flake.nix` that builds the `configuration.nix` beside it as the configuration `host_name`, with nixpkgs of the NixOS
@@ -97,6 +102,9 @@ pub fn render(values: &TemplateValues) -> String {
     }
     if let Some(user) = &values.user {
         text = with_user(&text, user, values.template);
+    }
+    if values.preseed {
+        text = with_preseed(&text);
     }
     let name = nix_string(&values.host_name);
     let wifi = values.wifi.as_ref().map(Wifi::lines).unwrap_or_default();
@@ -138,6 +146,17 @@ fn with_user(text: &str, user: &str, template: TemplateName) -> String {
         &format!("{}{PROGRAMS}", user_lines(user)),
         1,
     )
+}
+
+/// The configuration `text` with the module in [`PRESEED_FILE`], and without the values that it sets.
+fn with_preseed(text: &str) -> String {
+    let import = format!(
+        "{}    # Host name, user, SSH key, Wi-Fi and time zone as Raspberry Pi Imager asks for them.\n    ./{PRESEED_FILE}\n",
+        board::IMPORT
+    );
+    text.replacen(board::IMPORT, &import, 1)
+        .replacen(HOST_NAME, "networking.hostName = \"\";", 1)
+        .replacen(TIME_ZONE, "time.timeZone = null;", 1)
 }
 
 /// Whether the configuration `text` has the line of the templates that a key takes the place of.
@@ -214,6 +233,7 @@ mod tests {
             time_zone: Some("Europe/Berlin".into()),
             locale: Some("en_US.UTF-8".into()),
             wifi: None,
+            preseed: false,
         }
     }
 
@@ -290,6 +310,22 @@ mod tests {
             "{ config, lib, pkgs, modulesPath, ... }:\n",
             "  users.users.\"ann\" = {\n    isNormalUser = true;\n    extraGroups = [ \"wheel\" ];\n",
             "  security.sudo.wheelNeedsPassword = false;\n\n  # Programs that",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_imager_sets_is_left_out() {
+        let text = render(&TemplateValues {
+            preseed: true,
+            ..example_values()
+        });
+        for part in [
+            "sd-image-aarch64.nix\")\n    # Host name",
+            "    ./rpi-preseed.nix\n  ];\n",
+            "networking.hostName = \"\";",
+            "time.timeZone = null;",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }

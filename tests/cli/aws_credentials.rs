@@ -32,6 +32,10 @@ fn credentials_come_from_where_awss_tools_have_them() {
         .assert_exit_code(2)
         .assert_stderr_contains(&["no AWS credentials were found", "AWS_ACCESS_KEY_ID"]);
     list(&["--profile", "team"]).assert_exit_code(2).assert_stderr_contains(&["no profile team"]);
+    let mut elsewhere = user.sdbuild(&["publish", "list", "--region", "eu-central-1"]);
+    run(elsewhere.env("AWS_ENDPOINT_URL", "ftp://127.0.0.1"))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["AWS_ENDPOINT_URL"]);
     write(
         "credentials",
         &format!("[team]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = {SECRET}\n"),

@@ -88,6 +88,24 @@ fn nothing_is_replaced() {
 }
 
 #[test]
+fn the_module_for_raspberry_pi_imager_comes_with_a_configuration_or_later() {
+    let user = with_key("me");
+    run(&mut user.sdbuild(&["init", "new", "--rpi-preseed"])).assert_exit_code(0);
+    assert_eq!(file_names(&user.home.path().join("new")), ["rpi-preseed.nix", "sd-card.nix"]);
+    user.write("sd-card.nix", "{ }");
+    let later = run(&mut user.sdbuild(&["init", "--rpi-preseed"])).assert_exit_code(0);
+    assert!(later.stderr.contains("./rpi-preseed.nix"), "{}", later.stderr);
+    assert_eq!(user.read("sd-card.nix"), "{ }");
+    assert_eq!(user.read("rpi-preseed.nix"), user.read("new/rpi-preseed.nix"));
+    run(&mut user.sdbuild(&["init", "--rpi-preseed"])).assert_exit_code(2);
+    for more in [["--board", "rock5b"], ["--template", "vm"], ["--hostname", "a"]] {
+        let words = [&["init", "other", "--rpi-preseed"][..], &more].concat();
+        run(&mut user.sdbuild(&words)).assert_exit_code(2);
+        assert!(!user.home.path().join("other").exists(), "{more:?}");
+    }
+}
+
+#[test]
 fn without_a_key_the_placeholder_stays() {
     let user = user();
     run(&mut user.sdbuild(&["init"])).assert_exit_code(0).assert_stderr_contains(&[

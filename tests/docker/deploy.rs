@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::support::board::{Board, card_with_nix, generations};
+use crate::support::board::{Board, card_with_nix, disk_with, generations};
 use crate::support::*;
 
 #[test]
@@ -78,6 +78,48 @@ fn a_board_returns_from_a_system_that_fails_or_lets_nobody_in() {
     assert!(returned.stderr.contains("no new connection confirmed"), "{}", returned.stderr);
     assert!(begin.elapsed() < Duration::from_mins(10), "{:?}", begin.elapsed());
     assert_eq!((board.running(), generations(&board.machine)), (first, vec!["1*".to_owned()]));
+    board.assert_nothing_left();
+}
+
+/// The program is Debian's sudo.
+#[test]
+fn an_account_becomes_root_by_sudo_with_and_without_a_password() {
+    needs!(engine_ready(), boot_available());
+    let board = Board::start_from(|user| {
+        let (key, public) = key(user);
+        let account = format!(
+            "  security.sudo.package = pkgs.sudo;\n  users.users.ann = {{\n    isNormalUser = true;\n    extraGroups = [ \"wheel\" ];\n    \
+             password = \"right\";\n    openssh.authorizedKeys.keys = [ \"{public}\" ];\n  }};\n"
+        );
+        (disk_with(user, &key, &account), key)
+    });
+    let first = board.running();
+    let by_account = |file: &str| {
+        let address = format!("ssh://ann@127.0.0.1:{}", board.port);
+        let words = ["deploy", "--no-substitute", "--yes", file, &address];
+        let mut command = board.user.sdbuild(&words);
+        command.arg("--nixpkgs").arg(mini_nixpkgs());
+        command
+    };
+    let file = board.write("second", "  security.sudo.wheelNeedsPassword = false;\n");
+    let unasked = run(&mut by_account(&file)).assert_exit_code(2);
+    assert!(unasked.stderr.contains("no terminal"), "{}", unasked.stderr);
+    for (typed, code) in [("wrong\n", 3), ("right\n", 0)] {
+        assert_eq!(board.running(), first);
+        let mut screen = Screen::start(&by_account(&file), (40, 160));
+        screen.wait_for("Password of sudo");
+        screen.type_keys(typed);
+        let ended = screen.wait();
+        let seen = String::from_utf8_lossy(&screen.all()).into_owned();
+        assert_eq!(ended.code(), Some(code), "{seen}");
+        assert!(!seen.contains(typed.trim_end()), "{seen}");
+        board.assert_nothing_left();
+    }
+    assert_eq!(board.machine.run("hostname"), "second\n");
+
+    let file = board.write("third", "  security.sudo.wheelNeedsPassword = false;\n");
+    run(&mut by_account(&file)).assert_exit_code(0);
+    assert_eq!(board.machine.run("hostname"), "third\n");
     board.assert_nothing_left();
 }
 

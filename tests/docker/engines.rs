@@ -167,6 +167,30 @@ impl<'a> EngineUse<'a> {
         assert_eq!(left(self.service), [""; 0], "after the boot");
     }
 
+    /// Puts files into both file systems of a copy of an image.
+    fn puts_files(&self) {
+        let account = self.service.account();
+        let script = "truncate -s 40M card.img
+            printf 'label: dos\n2048,16384,c\n20480,61440,83\n' | sfdisk -q card.img
+            mkfs.vfat --offset 2048 -n FIRMWARE card.img 8192
+            mkdir -p top/nix/store
+            mkfs.ext4 -qF -d top -E offset=10485760 card.img 30720k";
+        let mut make = Command::new("bash");
+        run(make.args(["-euc", script]).current_dir(self.user.home.path())).assert_exit_code(0);
+        account.chown(&self.user.home.path().join("card.img"));
+        account.chown(&self.user.write("file", "new"));
+        let copy = self.user.out().join("copy.img");
+        let copy = copy.to_str().unwrap();
+        let words = ["personalise", "card.img", "-o", copy, "--put", "file:/boot/firmware/a"];
+        let words = [&words[..], &["--put", "file:/etc/b"]].concat();
+        run(&mut account.sdbuild(&self.user, &words)).assert_exit_code(0);
+        for path in ["1:/a", "2:/etc/b"] {
+            let cat = ["inspect", copy, "cat", path];
+            assert_eq!(run(&mut account.sdbuild(&self.user, &cat)).stdout, "new", "{path}");
+        }
+        assert_eq!(left(self.service), [""; 0], "after files were put");
+    }
+
     /// Builds, runs a shell, and interrupts and kills builds.
     fn run(&mut self) {
         let first = self.builds();
@@ -187,6 +211,8 @@ impl<'a> EngineUse<'a> {
         self.record_step("shell");
         self.builds_elsewhere();
         self.record_step("builder image");
+        self.puts_files();
+        self.record_step("put files");
         if self.service.kind().is_rootless() {
             self.builds_in_a_container();
             self.began = Instant::now();

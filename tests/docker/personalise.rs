@@ -125,11 +125,69 @@ fn ssh_options(told: &str) -> String {
     rest.split_once(" root@BOARD").unwrap().0.to_owned()
 }
 
+/// Raspberry Pi Imager writes the file to the firmware partition.
+#[test]
+fn a_card_takes_what_raspberry_pi_imager_asks_for() {
+    needs!(engine_ready(), boot_available());
+    let user = TestUser::new().with_own_cache();
+    let (login, public) = key(&user);
+    let ann = user.home.path().join("ann");
+    fs::create_dir(&ann).unwrap();
+    let (ann, key_of_ann) = key_in(&ann);
+    user.write("root.pub", &public);
+    run(&mut user.sdbuild(&["init", "--rpi-preseed", "--ssh-key", "root.pub", "--yes"]))
+        .assert_exit_code(0);
+    let path = user.home.path().join("sd-card.nix");
+    let text = fs::read_to_string(&path).unwrap();
+    let more = "nix.enable = true; networking.networkmanager.enable = true;\n  \
+                boot.initrd.availableKernelModules = [ \"vfat\" \"nls_ascii\" \"nls_cp437\" \"nls_iso8859-1\" ];\n  ";
+    fs::write(&path, text.replacen("sdImage.", &format!("{more}sdImage."), 1)).unwrap();
+    let image = run(&mut user.build(&["--rpi-imager"])).assert_exit_code(0).image();
+    let list = fs::read_to_string(format!("{}.rpi-imager.json", image.display())).unwrap();
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list["os_list"][0]["init_format"], "rpi-preseed");
+
+    // As version 2.0.11 writes it.
+    let file = format!(
+        "config_version = \"1.0\"\n\n[system]\nhostname = \"attic\"\n\n[user]\nname = \"ann\"\n\
+         password = \"$6$salt$hash\"\npassword_encrypted = true\ngroups = [\"sudo\"]\npasswordless_sudo = true\n\n\
+         [ssh]\nenabled = true\npassword_authentication = false\nauthorized_keys = [\n  \"{key_of_ann}\",\n]\n\n\
+         [wlan]\nssid = \"Caf\u{e9}\"\npassword = \"{SECRET}\"\npassword_encrypted = false\nhidden = false\n\
+         country = \"DE\"\n\n[locale]\nkeymap = \"de\"\ntimezone = \"Europe/Paris\"\n"
+    );
+    user.write("preseed.toml", &file);
+    let copy = user.out().join("attic.img");
+    let paths = [&image, &copy].map(|path| path.to_str().unwrap());
+    let put = ["--put", "preseed.toml:/boot/firmware/rpi-preseed.toml", "--host-key", "generate"];
+    run(&mut user.sdbuild(&[&["personalise", paths[0], "-o", paths[1]], &put[..]].concat()))
+        .assert_exit_code(0);
+    let key = ["inspect", paths[1], "cat", "/etc/ssh/ssh_host_ed25519_key.pub"];
+    let known = user.write("known", &format!("* {}", run(&mut user.sdbuild(&key)).stdout));
+
+    let mut board = Board::boot(&user, &copy, &login);
+    let seen = board.answer(&known, "hostname; readlink /etc/localtime; ls /boot/firmware");
+    let (start, firmware) = seen.split_once("Paris\n").unwrap();
+    assert_eq!(start, "attic\n/etc/zoneinfo/Europe/");
+    assert!(firmware.contains("config.txt") && !firmware.contains("preseed"), "{firmware}");
+    let wifi = "cd /etc/NetworkManager/system-connections; stat -c %a *; cat *";
+    let wifi = board.answer(&known, wifi);
+    assert!(wifi.starts_with("600\n"), "{wifi}");
+    assert!(wifi.contains("\nssid=67;97;102;195;169;\n"), "{wifi}");
+    assert!(wifi.contains(&format!("\npsk={SECRET}\n")), "{wifi}");
+    assert!(board.answer(&known, "grep ^ann: /etc/shadow").starts_with("ann:$6$salt$hash:"));
+    (board.login, board.who) = (&ann, "ann");
+    let groups = board.answer(&known, "id -Gn");
+    let groups: BTreeSet<&str> = groups.split_whitespace().collect();
+    assert_eq!(groups, BTreeSet::from(["users", "wheel", "rpi-preseed-sudo"]));
+    board.off();
+}
+
 /// A virtual machine that runs an image.
 struct Board<'a> {
     running: Running,
     port: String,
-    /// The private key that it accepts.
+    /// The user, and the private key that the machine accepts.
+    who: &'a str,
     login: &'a Path,
 }
 
@@ -139,7 +197,7 @@ impl<'a> Board<'a> {
         let port = free.local_addr().unwrap().port().to_string();
         drop(free);
         let words = ["boot", image.to_str().unwrap(), "--port", &port];
-        Self { running: Running::start(&mut user.sdbuild(&words)), port, login }
+        Self { running: Running::start(&mut user.sdbuild(&words)), port, who: "root", login }
     }
 
     /// Runs `command` there, if its host key is in the file `known`.
@@ -148,7 +206,7 @@ impl<'a> Board<'a> {
         let mut ssh = Command::new("ssh");
         ssh.args(["-F", "none", "-p", &self.port, "-o", &known, "-o", "StrictHostKeyChecking=yes"]);
         ssh.args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-i"]).arg(self.login);
-        run(ssh.args(["root@127.0.0.1", command]).stdin(Stdio::null()))
+        run(ssh.args([&format!("{}@127.0.0.1", self.who), command]).stdin(Stdio::null()))
     }
 
     /// Runs `command` there with the options that sdbuild printed.
@@ -216,6 +274,96 @@ fn what_ends_early_leaves_no_image_and_no_secret() {
     runs.assert_nothing_left();
     assert_eq!(hash(&image), before);
     assert_secret_is_only_in(&user, &[&user.home.path().join("secret"), &copy]);
+}
+
+/// How often a copy, and a card, is disturbed.
+const FAULTS: usize = 9;
+
+/// Random moments until `took` has passed; the seed is printed.
+fn moments(took: Duration) -> impl FnMut() -> Duration {
+    let seed = fastrand::u64(..100_000);
+    eprintln!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    move || took.mul_f64(random.f64())
+}
+
+#[test]
+fn signals_while_files_are_put_leave_a_whole_copy_or_none() {
+    needs!(engine_ready());
+    let user = TestUser::new().with_own_cache();
+    let runs = user.track_runs();
+    let (image, _) = image(&user);
+    let before = hash(&image);
+    let copy = user.out().join("copy.img");
+    let command = || personalise(&user, &image, &copy, "barn", "generate");
+    let remove = || {
+        for end in ["", ".sha256", ".bmap", ".json", ".known_hosts"] {
+            fs::remove_file(format!("{}{end}", copy.display())).ok();
+        }
+    };
+    let start = Instant::now();
+    run(&mut command()).assert_exit_code(0);
+    let mut moment = moments(start.elapsed());
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL].repeat(FAULTS / 3) {
+        remove();
+        let running = Running::start(&mut command());
+        std::thread::sleep(moment());
+        running.signal(signal);
+        let ended = running.finish();
+        if signal != Signal::SIGKILL {
+            runs.assert_no_objects();
+        }
+        assert!(copy.exists() || ended.code != Some(0), "{signal}: {}", ended.stderr);
+        if copy.exists() {
+            assert_sound(&copy);
+        }
+        assert_eq!(hash(&image), before);
+    }
+    remove();
+    run(&mut command()).assert_exit_code(0);
+    runs.assert_nothing_left();
+    assert_secret_is_only_in(&user, &[&user.home.path().join("secret"), &copy]);
+}
+
+#[test]
+fn faults_while_files_are_put_onto_a_card_are_told_and_the_card_can_be_written_again() {
+    needs!(engine_ready(), nix::unistd::geteuid().is_root());
+    let user = TestUser::new().with_own_cache();
+    let runs = user.track_runs();
+    let (image, _) = image(&user);
+    let (before, size) = (hash(&image), fs::metadata(&image).unwrap().len());
+    let card = user.home.path().join("card");
+    let erase = || fs::File::create(&card).unwrap().set_len(2 * size).unwrap();
+    erase();
+    let reader = Reader::with(&card);
+    let words = ["flash", image.to_str().unwrap(), &reader.0, "--allow-fixed", "--yes"];
+    let words = [&words[..], &["--put", "secret:/var/lib/secret:0600"]].concat();
+    let flash = || user.sdbuild(&words);
+    let start = Instant::now();
+    run(&mut flash()).assert_exit_code(0);
+    let mut moment = moments(start.elapsed());
+    // Without a signal the card loses what was written to it.
+    for fault in [Some(Signal::SIGINT), None, Some(Signal::SIGKILL)].repeat(FAULTS / 3) {
+        erase();
+        let running = Running::start(&mut flash());
+        std::thread::sleep(moment());
+        match fault {
+            Some(signal) => running.signal(signal),
+            None => erase(),
+        }
+        let ended = running.finish();
+        let is_told = ended.code == Some(0) || ended.stderr.contains("card");
+        assert!(is_told || fault == Some(Signal::SIGKILL), "{fault:?}: {}", ended.stderr);
+        if ended.code == Some(0) && fault.is_some() {
+            assert_sound(&card);
+        }
+        assert_eq!(hash(&image), before);
+    }
+    run(&mut flash()).assert_exit_code(0);
+    assert_sound(&card);
+    drop(reader);
+    runs.assert_nothing_left();
+    assert_secret_is_only_in(&user, &[&user.home.path().join("secret"), &card]);
 }
 
 #[test]
@@ -331,10 +479,10 @@ fn write_first_and_third(screen: &mut Screen, reader: &Reader, cards: &[PathBuf]
 
 #[test]
 fn one_image_becomes_the_cards_of_several_boards() {
-    needs!(engine_ready(), nix::unistd::geteuid().is_root());
+    needs!(engine_ready(), boot_available(), nix::unistd::geteuid().is_root());
     let user = TestUser::new().with_own_cache();
     let runs = user.track_runs();
-    let (image, _) = image(&user);
+    let (image, login) = image(&user);
     let before = hash(&image);
     let cards = cards_of_boards(&user, &image);
     let reader = Reader::with(&cards[0]);
@@ -371,6 +519,14 @@ fn one_image_becomes_the_cards_of_several_boards() {
     let with = cards.iter().chain(&secrets).chain([&secret]);
     let with: Vec<&Path> = with.map(PathBuf::as_path).collect();
     assert_secret_is_only_in(&user, &with);
+    for (name, card) in BOARDS.iter().zip(&cards) {
+        let key = ["inspect", card.to_str().unwrap(), "cat", "/etc/ssh/ssh_host_ed25519_key.pub"];
+        let known = user.write("known", &format!("* {}", run(&mut user.sdbuild(&key)).stdout));
+        let board = Board::boot(&user, card, &login);
+        let seen = board.answer(&known, "hostname; stat -c %a /etc/wifi; cat /etc/wifi");
+        assert_eq!(seen, format!("{name}\n600\n{SECRET}-{name}"));
+        board.off();
+    }
 }
 
 /// A module in the shapes of agenix and sops-nix: secrets are decrypted at the start, with a host key and with a key of age.

@@ -19,6 +19,9 @@ pub struct ImageChoice {
     /// The path of the image in the result, if the configuration says it (`image.filePath`): repart's images have no list of products.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// Whether the system applies what Raspberry Pi Imager asks for (`services.rpi-preseed.enable`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rpi_preseed: bool,
 }
 
 /// Who chose the image.

@@ -33,15 +33,15 @@ pub enum Elevation {
 }
 
 impl Elevation {
-    /// The words before a command; the same in every login shell.
+    /// The words before a command; the same in every login shell, whatever it looks for programs in.
     pub(crate) fn words(&self) -> &'static str {
         match self {
             Self::By(Way::IsRoot) => "",
-            Self::By(Way::Sudo) => "sudo -n ",
-            Self::By(Way::Doas) => "doas -n ",
-            Self::By(Way::Run0) => "run0 --no-ask-password ",
+            Self::By(Way::Sudo) => "/run/wrappers/bin/sudo -n ",
+            Self::By(Way::Doas) => "/run/wrappers/bin/doas -n ",
+            Self::By(Way::Run0) => "/run/current-system/sw/bin/run0 --no-ask-password ",
             // Always asks: what it does not read would be the program's input.
-            Self::Password(_) => "sudo -k -S -p '' ",
+            Self::Password(_) => "/run/wrappers/bin/sudo -k -S -p '' ",
         }
     }
 

@@ -13,7 +13,7 @@ use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::host_name;
 use sdbuild_core::plain_file;
 use sdbuild_core::system::System;
-use sdbuild_image::board::{Board, BoardName, boards_of};
+use sdbuild_image::board::{Board, BoardName, Start, boards_of};
 
 /// The time zone where this machine has none.
 const DEFAULT_ZONE: &str = "UTC";
@@ -27,17 +27,11 @@ pub(super) async fn values(
     settings: &settings::Init<'_>,
     asker: &Prompter<'_>,
 ) -> Result<TemplateValues, Failure> {
-    let dir = settings.config.parent().unwrap_or(Path::new("/"));
-    let default_name = template::host_name(dir, settings.home.as_deref());
-    let host_name = asker
-        .ask(
-            "Host name",
-            settings.args.hostname.as_deref(),
-            &default_name,
-            host_name::check,
-        )
-        .await?;
+    let host_name = host_name(settings, asker).await?;
     let BoardName(board) = chosen_board(settings, asker).await?;
+    if settings.args.rpi_preseed {
+        check_preseed(settings.template, board)?;
+    }
     let keys = Box::pin(choose_keys(settings, asker)).await?;
     let user = asker.ask(
         if settings.template == TemplateName::Server {
@@ -53,16 +47,7 @@ pub(super) async fn values(
         },
     );
     let user = Some(user.await?).filter(|name| !name.is_empty());
-    let wifi = Box::pin(choose_wifi(settings, asker)).await?;
-    let zone = template::time_zone(Path::new("/etc"));
-    let time_zone = asker
-        .ask(
-            "Time zone",
-            settings.args.timezone.as_deref(),
-            zone.as_deref().unwrap_or(DEFAULT_ZONE),
-            template::check_time_zone,
-        )
-        .await?;
+    let (wifi, time_zone) = place(settings, asker).await?;
     let env = asker.session.env;
     let own_locale = env.text("LC_ALL").or_else(|| env.text("LANG"));
     let own_locale = own_locale.and_then(template::locale);
@@ -79,10 +64,52 @@ pub(super) async fn values(
         template: settings.template,
         system: settings.system,
         board,
-        time_zone: Some(time_zone),
+        time_zone,
         locale: Some(template::check_locale(&locale.await?)?.to_owned()),
         wifi,
+        preseed: settings.args.rpi_preseed,
     })
+}
+
+/// The host name; that of the directory where Raspberry Pi Imager gives each card one.
+async fn host_name(settings: &settings::Init<'_>, asker: &Prompter<'_>) -> Result<String, Failure> {
+    let dir = settings.config.parent().unwrap_or(Path::new("/"));
+    let default = template::host_name(dir, settings.home.as_deref());
+    if settings.args.rpi_preseed {
+        return Ok(default);
+    }
+    let given = settings.args.hostname.as_deref();
+    asker
+        .ask("Host name", given, &default, host_name::check)
+        .await
+}
+
+/// The wireless network and the time zone; none where Raspberry Pi Imager asks for them.
+async fn place(
+    settings: &settings::Init<'_>,
+    asker: &Prompter<'_>,
+) -> Result<(Option<Wifi>, Option<String>), Failure> {
+    if settings.args.rpi_preseed {
+        return Ok((None, None));
+    }
+    let wifi = Box::pin(choose_wifi(settings, asker)).await?;
+    let zone = template::time_zone(Path::new("/etc"));
+    let zone = asker.ask(
+        "Time zone",
+        settings.args.timezone.as_deref(),
+        zone.as_deref().unwrap_or(DEFAULT_ZONE),
+        template::check_time_zone,
+    );
+    Ok((wifi, Some(zone.await?)))
+}
+
+/// Refuses what Raspberry Pi Imager does not write.
+fn check_preseed(template: TemplateName, board: &Board) -> Result<(), Failure> {
+    if template == TemplateName::SdCard && matches!(board.start, Start::RaspberryPi(_)) {
+        return Ok(());
+    }
+    let text = "--rpi-preseed is for cards of Raspberry Pis";
+    Err(Failure::usage(text).hint("leave it out"))
 }
 
 async fn chosen_board(

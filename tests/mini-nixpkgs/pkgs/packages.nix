@@ -79,6 +79,16 @@ in
     ];
     programs = [ "chage" "chpasswd" "groupadd" "passwd" "useradd" "usermod" ];
   };
+  sudo = fromDebian {
+    debs = [ "sudo" "libapparmor1" "libaudit1" "libcap-ng0" "libcrypt1" "libpam0g" "libpam-modules" "libpam-modules-bin" "libpcre2-8-0" "libselinux1" "libssl3t64" "libzstd1" "zlib1g" ];
+    programs = [ "sudo" "unix_chkpwd" ];
+    postFixup = ''
+      mkdir -p $out/libexec $out/lib/security
+      cp -d usr/libexec/sudo/*.so* $out/libexec/
+      cp $libFolder/security/pam_unix.so $libFolder/security/pam_permit.so $out/lib/security/
+      patchelf --set-rpath $out/libexec:$out/lib:$glibc/lib $out/bin/* $(find $out/libexec $out/lib/security -type f)
+    '';
+  };
   # Of the two that images without cloud-init have only stand-ins for, or have without this program.
   ip =
     (fromDebian {

@@ -274,7 +274,8 @@ forSystem rec {
       null
     else
       { inherit attribute; inherit (chosen.by) chosen_by file; }
-      // (if chosen.path == ofBuild ++ [ "image" ] then { path = tryOr null ((evaluation.config.image or { }).filePath or null); } else { });
+      // (if chosen.path == ofBuild ++ [ "image" ] then { path = tryOr null ((evaluation.config.image or { }).filePath or null); } else { })
+      // { rpi_preseed = options ? services.rpi-preseed && tryOr false evaluation.config.services.rpi-preseed.enable; };
   missing = if chosen == null && format.isDefault then obstacle else null;
   isCard = chosen != null && elem attribute [ "config.system.build.sdImage" "config.system.build.images.sd-card" ];
   partitions = if isVariant then (image.passthru or { }).partitions or null else null;

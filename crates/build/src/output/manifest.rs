@@ -295,6 +295,9 @@ pub(super) fn imager_list(
     };
     let output = summary.output;
     let date = summary.created.strftime("%Y-%m-%d").to_string();
+    let choice = request.origin.choice.as_ref();
+    let is_applied = choice.is_some_and(|choice| choice.rpi_preseed);
+    let init_format = if is_applied { "rpi-preseed" } else { "none" };
     let mut entry = json!({
         "name": name.split(".img").next().unwrap_or(name),
         "description": "NixOS, built by sdbuild",
@@ -305,7 +308,7 @@ pub(super) fn imager_list(
         "image_download_size": output.written.size,
         "image_download_sha256": output.written.sha256,
         "release_date": date,
-        "init_format": "none",
+        "init_format": init_format,
     });
     let devices = imager_tags(&request.origin.system, request.settings.board);
     if let Some(fields) = entry.as_object_mut()

@@ -12,6 +12,7 @@ use sdbuild_core::aws_machine;
 use sdbuild_core::aws_variables::AwsVariables;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::http_url;
 use sdbuild_core::plain_file;
 use sdbuild_core::program::find_program;
 use sdbuild_core::timeout::timeout;
@@ -74,6 +75,11 @@ pub(super) async fn account(
             .hint("--region eu-central-1 (for a build: --on aws:region=eu-central-1), AWS_REGION, or region in ~/.aws/config")
     })?;
     check_region(&region)?;
+    if let Some(Err(why)) = variables.endpoint_url.as_deref().map(http_url::check) {
+        return Err(
+            Failure::usage(format!("AWS_ENDPOINT_URL {why}")).hint("leave it unset for AWS")
+        );
+    }
     let of_environment = match profile {
         None => of_environment(variables)?,
         Some(_) => None,

@@ -11,6 +11,7 @@
   ./misc/assertions.nix
   ./misc/nixpkgs.nix
   ./misc/version.nix
+  ./security/sudo.nix
   ./services/cloud-init.nix
   ./services/nix-daemon.nix
   ./services/openssh.nix

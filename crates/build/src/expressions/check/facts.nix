@@ -287,6 +287,8 @@ let
       addresses = filter builtins.isString (map (listen: listen.addr or null) (ssh.listenAddresses or [ ]));
       other_keys =
         hasTailscaleSsh
+        # Raspberry Pi Imager asks for them.
+        || (config.services.rpi-preseed or { }).enable or false
         || any (file: !elem file ownKeyFiles) (ssh.authorizedKeysFiles or [ ])
         || !elem (ssh.authorizedKeysCommand or null) [ null "" "none" ]
         || any (name: sshSettings.${name} or null != null) [ "AuthorizedKeysCommand" "AuthorizedKeysFile" "TrustedUserCAKeys" ]

@@ -104,7 +104,7 @@ in
     environment.etc = {
       passwd = { mode = "0644"; text = lib.concatMapStrings passwdLine users; };
       group = { mode = "0644"; text = lib.concatMapStrings groupLine groups; };
-      shells.text = "/bin/bash\n/bin/sh\n";
+      shells.text = "/bin/bash\n/bin/sh\n/run/current-system/sw/bin/bash\n";
     };
     system.activationScripts.users = ''
       [ -e /etc/shadow ] || (

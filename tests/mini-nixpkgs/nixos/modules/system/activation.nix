@@ -19,6 +19,13 @@ let
     done
     printf '::shutdown:/bin/sync\n::shutdown:/bin/umount -a -r\n::ctrlaltdel:/bin/reboot\n' >>/run/inittab
   '';
+  # Of systemd's services those that run once at the start, in the order of their names.
+  once = lib.filter (service: service.enable && service.wantedBy != [ ] && service.serviceConfig.Type or "" == "oneshot") (lib.attrValues config.systemd.services);
+  runOnce = service: ''
+    ${lib.concatMapStrings (dir: "mkdir -p ${dir}; mount ${dir}\n") (lib.toList (service.unitConfig.RequiresMountsFor or [ ]))}
+    [ ! -e ${service.unitConfig.ConditionPathExists or "/"} ] ||
+      PATH=${lib.concatMapStrings (package: "${package}/bin:") service.path}$PATH ${pkgs.writeShellScript "script" service.script}
+  '';
   textOf = script: if lib.isString script then script else script.text or "";
 in
 {
@@ -54,6 +61,7 @@ in
 
     ${consoles}
     cp /run/inittab /etc/inittab
+    ${lib.concatMapStrings runOnce once}
 
     ${config.boot.postBootCommands}
     exec ${pkgs.busybox}/bin/init
