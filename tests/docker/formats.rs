@@ -32,6 +32,12 @@ fn variants_that_cannot_be_built_are_refused_at_once() {
         "the image variant `raw-efi' is made in a virtual machine with KVM",
         "hint: --format raw-efi",
     ]);
+    let own = "  system.build.sdImage = lib.mkForce (pkgs.runCommand \"own\" { requiredSystemFeatures = [ \"kvm\" ]; } \"\");\n";
+    user.write("own.nix", &configuration(own));
+    run(&mut user.build(&["--config", "own.nix"])).assert_exit_code(2).assert_stderr_contains(&[
+        "the image `config.system.build.sdImage' is made in a virtual machine with KVM",
+        "sdbuild formats",
+    ]);
     let unknown = build("nixpkgs:raw-eif");
     unknown.assert_stderr_contains(&[
         "has no image variant `raw-eif'; it has: ",

@@ -222,7 +222,7 @@ let
   withoutMachine =
     image:
     if elem "kvm" (image.requiredSystemFeatures or [ ]) then
-      throw "the image variant `${format.variant}' is made in a virtual machine with KVM, which a container does not have"
+      throw "the image ${if format.variant == null then "`${attribute}'" else "variant `${format.variant}'"} is made in a virtual machine with KVM, which a container does not have"
     else
       image;
 

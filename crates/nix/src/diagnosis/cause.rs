@@ -296,7 +296,7 @@ fn of_templates(error: &NixError) -> Option<Cause> {
         "the configuration has no image variant `{}'; it has: {}" [variant known]
             Cause::NoVariant { variant, known: known.split(", ").map(str::to_owned).collect() };
         "has no image variants (system.build.images)" [] Cause::NoVariants;
-        "image variant `{}' is made in a virtual machine with KVM" [variant] Cause::VariantNeedsKvm { variant };
+        "^the image {}`{}' is made in a virtual machine with KVM" [_kind variant] Cause::VariantNeedsKvm { variant };
         "is required to build" [] Cause::WrongPlatform;
         "required system or feature" [] Cause::WrongPlatform;
         // Packages.
