@@ -391,6 +391,9 @@ async fn look(
     context.phase(Phase::Look, Box::pin(work)).await
 }
 
+/// How often a password is asked for, as by `sudo` itself.
+const PASSWORD_ATTEMPTS: usize = 3;
+
 /// How to become root on the board; asks for the password of `sudo`.
 async fn elevation(
     connection: &Connection,
@@ -407,14 +410,24 @@ async fn elevation(
         let text = format!("the account on {host} cannot become root");
         return Err(Failure::usage(text).hint(hint));
     }
-    let question = format!("Password of sudo on {host}: ");
-    let password = read_hidden(question, ui, context).await?;
-    let unasked = || {
-        let text =
-            format!("sudo on {host} asks for a password, and there is no terminal to ask on");
-        Failure::usage(text).hint(hint)
-    };
-    password.map(Elevation::Password).ok_or_else(unasked)
+    for _ in 0..PASSWORD_ATTEMPTS {
+        let question = format!("Password of sudo on {host}: ");
+        let Some(password) = read_hidden(question, ui, context).await? else {
+            let text =
+                format!("sudo on {host} asks for a password, and there is no terminal to ask on");
+            return Err(Failure::usage(text).hint(hint));
+        };
+        let elevation = Elevation::Password(password);
+        let accepted = connection.becomes_root(&elevation);
+        if context.cancel.race(accepted).await?? {
+            return Ok(elevation);
+        }
+        context
+            .events
+            .warn(format!("sudo on {host} does not take this password"));
+    }
+    let text = format!("the account on {host} cannot become root");
+    Err(Failure::usage(text).hint(hint))
 }
 
 /// Asks whether the board may be changed.

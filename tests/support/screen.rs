@@ -143,9 +143,15 @@ impl Screen {
     /// Waits for the program to end.
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
+        self.wait_within(WAIT_LIMIT)
+    }
+
+    /// Waits until the program ends, which may take as long as `limit`.
+    #[track_caller]
+    pub fn wait_within(&mut self, limit: Duration) -> ExitStatus {
         let child = std::cell::RefCell::new(&mut self.child);
         let status = std::cell::Cell::new(None);
-        wait_until(WAIT_LIMIT, "the program on the terminal ends", || {
+        wait_until(limit, "the program on the terminal ends", || {
             status.set(child.borrow_mut().try_wait().unwrap());
             status.get().is_some()
         });

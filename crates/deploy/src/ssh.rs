@@ -270,6 +270,24 @@ impl Connection {
         Err(self.failed(status, &messages))
     }
 
+    /// Whether the account becomes root that way. It gets the password once and nothing after it: `sudo` would take the next line for
+    /// another attempt, and accounts may be locked after some.
+    pub async fn becomes_root(&self, elevation: &Elevation) -> Result<bool, Failure> {
+        let mut command = self.command(Link::Shared, &format!("{}{SHELL}", elevation.words()));
+        let work = async {
+            let mut child = command.stderr(Stdio::null()).spawn()?;
+            write(child.stdin.take(), elevation.input().as_bytes()).await;
+            child.wait().await
+        };
+        let late = || Failure::environment(format!("{} does not answer", self.host));
+        let done = timeout(LOOK_TIMEOUT, work).await.ok_or_else(late)?;
+        let status = done.or_environment("run ssh")?;
+        if status.code() == Some(SSH_FAILED) {
+            return Err(self.failed(status, &self.last_message().unwrap_or_default()));
+        }
+        Ok(status.success())
+    }
+
     fn failed(&self, status: ExitStatus, messages: &str) -> Failure {
         let (host, last) = (&self.host, last_line(messages));
         let last = last.unwrap_or_else(|| "it said nothing".to_owned());
