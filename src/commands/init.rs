@@ -130,8 +130,8 @@ async fn write_configuration(
 fn check_free(settings: &settings::Init<'_>) -> Result<(), Failure> {
     let module = settings.config.with_file_name(template::PRESEED_FILE);
     let module = settings.args.rpi_preseed.then_some(&module);
-    let mut files = std::iter::once(&settings.config).chain(&settings.flake);
-    files.by_ref().chain(module).try_for_each(|file| {
+    let files = std::iter::once(&settings.config).chain(&settings.flake);
+    files.chain(module).try_for_each(|file| {
         new_file::is_free(file).map_err(|failure| {
             failure.hint("edit this file, or write to another directory: sdbuild init DIR")
         })
