@@ -130,6 +130,35 @@ fn evaluation_that_sees_more_is_done_again() {
     }
 }
 
+fn was_evaluated(outcome: &Outcome) -> bool {
+    let mut lines = outcome.stderr.lines();
+    let log = lines.find_map(|line| line.strip_prefix("log: ")).unwrap();
+    fs::read_to_string(log).unwrap().contains("evaluated now")
+}
+
+#[test]
+fn what_check_evaluated_serves_the_build() {
+    needs!(engine_ready());
+    let mini = mini_nixpkgs().to_str().unwrap().to_owned();
+    let mut user = TestUser::new().offline().with("SDBUILD_NIXPKGS", mini);
+    let body = format!(
+        "  time.timeZone = builtins.trace \"evaluated now\" \"UTC\"; # {}",
+        nonce()
+    );
+    user.write("sd-card.nix", &small(&body));
+    for glue in ["auto", "emulated"] {
+        user = user.with("SDBUILD_GLUE", glue);
+        let checked = run(&mut user.sdbuild(&["check"])).assert_exit_code(6);
+        assert!(was_evaluated(&checked));
+        let dry = run(user.build(&["--force"]).arg("--dry-run")).assert_exit_code(0);
+        let built = run(&mut user.build(&["--force"])).assert_exit_code(0);
+        for done in [dry, built] {
+            assert!(!was_evaluated(&done), "{glue}: {}", done.stderr);
+            assert!(done.stderr.contains("services.openssh.enable = false"), "{}", done.stderr);
+        }
+    }
+}
+
 #[test]
 fn remembered_evaluation_is_forgotten_with_its_derivation() {
     needs!(engine_ready());
@@ -141,11 +170,6 @@ fn remembered_evaluation_is_forgotten_with_its_derivation() {
         let done = run(&mut user.build(&["--force"])).assert_exit_code(0);
         assert!(ran_nix(&done));
         done
-    };
-    let was_evaluated = |outcome: &Outcome| {
-        let mut lines = outcome.stderr.lines();
-        let log = lines.find_map(|line| line.strip_prefix("log: ")).unwrap();
-        fs::read_to_string(log).unwrap().contains("evaluated now")
     };
     assert!(was_evaluated(&build()));
     assert!(!was_evaluated(&build()), "it was remembered");

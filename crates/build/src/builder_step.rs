@@ -90,6 +90,10 @@ pub(crate) async fn job(
     task: Task,
 ) -> Result<BuildJob, Failure> {
     let (plan, request) = (run.plan, &run.plan.request);
+    // A check has no handler, and evaluates what a build with one would.
+    let emulated = plan.is_emulated() || task == Task::Check
+            && Emulation::of_build(request, plan.engine().facts())
+                .is_ok_and(Emulation::uses_handler);
     let resources = plan.resources();
     let debian_mirror = source::debian_mirror(run).await?;
     let access = clients::network_access(request)?;
@@ -101,7 +105,7 @@ pub(crate) async fn job(
             system: request.target.system,
             format: request.target.format.clone(),
             is_default_format: request.target.is_default_format,
-            emulated: plan.is_emulated(),
+            emulated,
             glue: request.target.glue,
             product: request.target.product,
             nix: NixSettings {

@@ -317,8 +317,7 @@ fn emulation(machine: &Machine<'_>) -> Option<Check> {
     let topic = "emulation";
     let (facts, request) = (machine.engine?.facts, machine.request);
     let (choice, system) = (request.target.emulation, request.target.system);
-    let builders = &request.resources.builders.machines;
-    let chosen = match Emulation::choose_with(builders, choice, system, facts) {
+    let chosen = match Emulation::of_build(request, facts) {
         Ok(chosen) => chosen,
         Err(failure) => return Some(Check::failed(topic, &failure)),
     };

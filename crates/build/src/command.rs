@@ -69,7 +69,7 @@ pub(crate) struct NixCommand {
     pub format: Format,
     /// Whether nothing names the format.
     pub is_default_format: bool,
-    /// Whether programs of `system` run under emulation.
+    /// Whether programs of `system` run under emulation when the configuration is built.
     pub emulated: bool,
     /// Whose tools build the glue when programs are emulated.
     pub glue: Glue,
@@ -107,13 +107,8 @@ impl StorePaths {
 impl NixCommand {
     /// The command: the watchdog, the entry, which prepares the volume, then the program that it runs, with its
     /// arguments.
-    pub(super) fn arguments(&self, paths: &StorePaths) -> Vec<String> {
+    pub(super) fn arguments(&self) -> Vec<String> {
         match &self.task {
-            Task::Build if self.glue_mode().is_none() => {
-                let mut words = evaluate(&["nix-build"], &["image"]);
-                words.extend(["--out-link".to_owned(), paths.result()]);
-                words
-            }
             // Read-write: a configuration may import files that must be fetched, or even built.
             Task::Check => evaluate(&TO_JSON, &check::ATTRIBUTES),
             Task::Machines => evaluate(&TO_JSON, &["machines"]),
@@ -136,23 +131,25 @@ impl NixCommand {
         self.emulated.then_some(self.system)
     }
 
-    /// The entry's argument for how the image of an emulated system is built; `None` when nothing is emulated. Always
-    /// `emulated` if the glue expression does not cover the format or the system.
-    fn glue_mode(&self) -> Option<&'static str> {
-        if !(matches!(self.task, Task::Build | Task::Forecast) && self.emulated) {
-            return None;
-        }
+    /// The entry's word for how the image is built: `emulated` if the glue expression does not cover the format or the system.
+    fn glue_mode(&self) -> &'static str {
         let covered = is_native_glue_possible(&self.format, self.system);
-        Some(match self.glue {
+        match self.glue {
+            _ if !self.emulated => "none",
             Glue::Auto if covered => "auto",
             Glue::Native if covered => "native",
             Glue::Auto | Glue::Native | Glue::Emulated => "emulated",
-        })
+        }
     }
 
-    /// The entry's argument for a forecast: with `emulated` it counts the derivations that are emulated.
-    fn forecast(&self) -> &'static str {
-        if self.emulated { "emulated" } else { "native" }
+    /// The entry's word for what an image is evaluated for.
+    fn image_task(&self) -> Option<&'static str> {
+        match self.task {
+            Task::Build => Some("build"),
+            Task::Forecast => Some("forecast"),
+            Task::Check => Some("check"),
+            Task::Machines | Task::Shell(_) | Task::Lock(_) => None,
+        }
     }
 
     /// The environment variables in addition to those of the container image.
@@ -172,11 +169,16 @@ impl NixCommand {
             ("SDBUILD_LIVE", paths.live.join(" ")),
             ("SDBUILD_SYSTEM", self.system.to_string()),
         ];
+        if let Some(task) = self.image_task() {
+            environment.extend([
+                ("SDBUILD_IMAGE", task.to_owned()),
+                ("SDBUILD_GLUE", self.glue_mode().to_owned()),
+            ]);
+        }
         match self.task {
             Task::Build => environment.push(("SDBUILD_RESULT", paths.result())),
-            Task::Forecast => environment.push(("SDBUILD_FORECAST", self.forecast().to_owned())),
             Task::Lock(_) => environment.push(("SDBUILD_LOCK", "yes".to_owned())),
-            Task::Check | Task::Machines | Task::Shell(_) => {}
+            Task::Forecast | Task::Check | Task::Machines | Task::Shell(_) => {}
         }
         environment.push(("SDBUILD_EXPRESSIONS", layout::EXPRESSIONS.to_owned()));
         if let Some(accepted) = self.nix.flake_caches.accepted() {
@@ -195,9 +197,6 @@ impl NixCommand {
         }
         let session = self.task.session().map(ShellSession::environment);
         let session = session.transpose()?.unwrap_or_default();
-        if let Some(word) = self.glue_mode() {
-            environment.push(("SDBUILD_GLUE", word.to_owned()));
-        }
         Ok(environment
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value))

@@ -100,11 +100,7 @@ async fn connect(request: &BuildRequest, context: &Context) -> Result<Engine, Fa
 }
 
 fn emulation(engine: &Engine, request: &BuildRequest) -> Option<Emulation> {
-    let (machines, choice) = (
-        &request.resources.builders.machines,
-        request.target.emulation,
-    );
-    Emulation::choose_with(machines, choice, request.target.system, engine.facts()).ok()
+    Emulation::of_build(request, engine.facts()).ok()
 }
 
 /// What engine and cache lack of the container images; `None` when that is not known.

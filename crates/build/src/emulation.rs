@@ -9,6 +9,7 @@ use crate::container_images::ContainerImages;
 use crate::copy_out::qemu_version;
 use crate::plan::Plan;
 use crate::remote_builder::RemoteBuilder;
+use crate::request::BuildRequest;
 use crate::run_context::{RunContext, Scope};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::Phase;
@@ -54,6 +55,12 @@ impl Emulation {
             return Ok(Self::Builders);
         }
         Self::choose(choice, system, engine)
+    }
+
+    /// What a build of `request` chooses.
+    pub(crate) fn of_build(request: &BuildRequest, engine: &EngineFacts) -> Result<Self, Failure> {
+        let (builders, target) = (&request.resources.builders.machines, &request.target);
+        Self::choose_with(builders, target.emulation, target.system, engine)
     }
 
     /// Whether a handler runs the system's programs on the engine's machine.

@@ -310,6 +310,7 @@ impl<'a> Reader<'a> {
             EntryReport::Retried(what) => {
                 // The failures before this line are not those that the run ends with.
                 self.build_log.reset_findings();
+                self.said.kept_warnings.clear();
                 self.restarted();
                 // Of the image, the report that follows has the reason.
                 if what != THE_IMAGE {

@@ -265,11 +265,7 @@ async fn plan_engine(
     let Context { cancel, events } = context;
     let engine = connect(&request.common, cancel).await?;
     let emulation = if purpose.builds() {
-        let (machines, choice) = (
-            &request.resources.builders.machines,
-            request.target.emulation,
-        );
-        Emulation::choose_with(machines, choice, request.target.system, engine.facts())?
+        Emulation::of_build(request, engine.facts())?
     } else {
         Emulation::Native
     };

@@ -133,6 +133,12 @@ fn what_replaces_inputs_stays_on_the_store_volume() {
     let state = user.state.path().join(".local/state/sdbuild/checks.json");
     std::fs::remove_file(state).unwrap();
     assert_eq!(work_of(&check_with(&mark)), (true, 0));
+    // A build evaluates nothing anew.
+    let words = ["build", "--dry-run", "--flake", "pi", "--override-input", "nixpkgs"];
+    let twin = ["path:other/nixpkgs", "--override-input", "twin", "path:other/nixpkgs"];
+    let dry = run(&mut user.sdbuild(&[&words[..], &twin].concat())).assert_exit_code(0);
+    assert!(dry.stdout.contains("\nderivation"), "{}", dry.stdout);
+    assert!(!dry.stdout.contains("\nevaluation"), "{}", dry.stdout);
 }
 
 /// An input with `flake = false` is plain files: what replaces it needs no `flake.nix`, whether git tracks it or not.

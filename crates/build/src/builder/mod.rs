@@ -573,7 +573,7 @@ pub(crate) struct Builder<'a> {
 impl Builder<'_> {
     /// The specification of the container for `job`.
     fn spec(&self, job: &BuildJob, paths: &StorePaths) -> Result<ContainerSpec, Failure> {
-        let arguments = job.command.arguments(paths);
+        let arguments = job.command.arguments();
         let (role, store) = (Role::Builder, Some(self.store));
         let mut spec = self.containers.spec(role, arguments, [], store);
         spec.environment = job.command.environment(paths)?;

@@ -382,7 +382,7 @@ impl Surroundings {
         for text in all() {
             hash.add(text);
         }
-        for word in request.arguments(&paths) {
+        for word in request.arguments() {
             hash.add(&word);
         }
         for (name, value) in request.environment(&paths)? {
@@ -522,7 +522,7 @@ mod tests {
         };
         let request = with_same_result(request);
         (
-            request.arguments(&paths),
+            request.arguments(),
             request.environment(&paths).unwrap(),
         )
     }

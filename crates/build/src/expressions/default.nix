@@ -14,23 +14,24 @@ let
 
   # An image that stands beside a configuration may be another system: that one is checked only where it is named in full.
   checkOf =
-    evaluation:
+    evaluation: build:
     let
       image = imageOf evaluation;
     in
     if image.beside or null != null then
       throw "the image is ${image.choice.attribute} of the flake, a derivation: nothing in it can be checked. The configuration beside it is ${image.beside}, which can"
     else
-      import ./check/facts.nix { inherit image evaluation; };
+      import ./check/facts.nix { inherit image evaluation build; };
   # `value`, an image, about which a build tells who chose it and warns what `check` would find in the configuration `evaluation`:
-  # sdbuild reads the traces. What cannot be evaluated is left out: the build says so itself. Longer lines reach sdbuild in pieces.
-  checked =
-    evaluation: value:
+  # sdbuild reads the traces. What cannot be evaluated is left out: the build says so itself.
+  checked = evaluation: value: withPackageNames evaluation (withChoice evaluation (withFacts (checkOf evaluation null).facts value));
+  # Longer lines reach sdbuild in pieces.
+  withFacts =
+    facts: value:
     let
-      facts = builtins.tryEval (builtins.toJSON (checkOf evaluation).facts);
-      isTold = facts.success && builtins.stringLength facts.value < 50000;
+      text = builtins.tryEval (builtins.toJSON facts);
     in
-    withPackageNames evaluation (withChoice evaluation (if isTold then tell "facts" [ facts.value ] value else value));
+    if text.success && builtins.stringLength text.value < 50000 then tell "facts" [ text.value ] value else value;
   withChoice =
     evaluation: value:
     let
@@ -52,19 +53,36 @@ let
     in
     builtins.addErrorContext traced (builtins.seq (value.drvPath or value) value);
   plain = evaluate [ ];
-  check = checkOf plain;
+  # What `check` reads of a configuration, and what a build would build of it: see check/facts.nix. A build that evaluates nothing
+  # any more tells the same traces.
+  readBy =
+    evaluation: build:
+    let
+      check = checkOf evaluation build;
+    in
+    {
+      facts = withPackageNames evaluation (withChoice evaluation (builtins.deepSeq check.facts (withFacts check.facts check.facts)));
+      whole = withPackageNames evaluation check.whole;
+    };
+  # The image with native glue: see glue/default.nix.
+  gluedWith =
+    source: failed:
+    import ./glue ({ inherit failed; inherit (source) system evaluate imageOf; evaluateChanged = source.evaluateChanged or null; } // source.builder or { });
+  glued = gluedWith source "";
 in
 {
   # The derivation of the image.
   image = checked plain (imageOf plain).derivation;
-  # What `check` reads: see check/facts.nix.
-  facts = withPackageNames plain (withChoice plain (builtins.deepSeq check.facts check.facts));
-  whole = withPackageNames plain check.whole;
-  # The image with native glue: see glue/default.nix.
-  # `failed`: see there.
+  # `failed`: see glue/default.nix.
   glue =
     { failed ? "" }:
-    import ./glue ({ inherit system evaluate imageOf failed checked; evaluateChanged = source.evaluateChanged or null; } // source.builder or { });
+    let
+      image = gluedWith source failed;
+    in
+    checked image.evaluation image.built;
+  # What `check` reads, of the evaluation that a build without native glue would use, and with it.
+  inherit (readBy plain (imageOf plain).derivation.drvPath) facts whole;
+  native = readBy glued.evaluation glued.built;
   inherit (source) report settings;
   # Of a flake: the paths of its configurations, as they are named.
   machines = source.machines or [ ];
@@ -78,6 +96,6 @@ in
     in
     {
       image = (imageOf (evaluate [ ])).derivation;
-      glue = import ./glue ({ inherit system evaluate evaluateChanged imageOf; } // source.builder or { });
+      glue = (gluedWith (source // { inherit evaluate evaluateChanged; }) "").built;
     };
 }

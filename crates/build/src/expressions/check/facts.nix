@@ -2,7 +2,7 @@
 # of evaluation:
 #
 #   facts   the settings
-#   whole   everything that a build would evaluate, or Nix's error
+#   whole   what a build would build, as text, or Nix's error; false where a fact says why it would fail
 #
 # An option that this nixpkgs does not have is null, never an error. The value of an option is evaluated as in a build, so
 # that an error in it is reported with its position. The facts contain no secrets.
@@ -14,6 +14,8 @@
   evaluation ? import <nixpkgs/nixos> { inherit configuration system; },
   # Its image: see image.nix.
   image ? { inherit (evaluation) config; choice = null; missing = null; isCard = true; },
+  # What a build would build of it.
+  build ? image.derivation.drvPath,
 }:
 let
   inherit (evaluation) options;
@@ -372,5 +374,5 @@ in
   # An unknown option throws here, not in a fact, where it would be ignored.
   facts = builtins.seq config facts;
   # Not with a failed assertion, which it would only report again.
-  whole = if broken == [ ] && image.choice != null then builtins.seq image.derivation.drvPath true else false;
+  whole = if broken == [ ] && image.choice != null then build else false;
 }

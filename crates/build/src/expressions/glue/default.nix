@@ -1,4 +1,5 @@
-# Evaluates a configuration so that as little as possible of it is built under emulation, and returns one line:
+# Evaluates a configuration so that as little as possible of it is built under emulation, and returns the `evaluation`, and in `built`
+# one line:
 #
 #   native IMAGE.drv PART…      built by the builder's own architecture where possible; the PARTs (SYSTEM.drv, or
 #                               DERIVATION.drv!OUTPUT,…) are the paths that may be part of the image
@@ -25,8 +26,6 @@
   imageOf ? configuration: { choice.attribute = "config.system.build.sdImage"; derivation = configuration.config.system.build.sdImage; },
   # Why that is another one than nixpkgs' SD image module makes.
   asItIs ? null,
-  # From the configuration and the result to the result; tells what a build warns of.
-  checked ? _: result: result,
 }:
 let
   base = (if evaluateChanged == null then evaluate else evaluateChanged usersModules) [ module ];
@@ -176,9 +175,11 @@ let
     else
       null;
 in
-checked base (
-  if reason != null then
-    "emulated ${(imageOf (evaluate [ ])).derivation.drvPath} ${reason}"
-  else
-    lib.concatStringsSep " " ([ "native" ] ++ (if (imageOf base).isSystem or false then [ deployment toplevel ] else [ image.drvPath ] ++ systems ++ named))
-)
+{
+  evaluation = base;
+  built =
+    if reason != null then
+      "emulated ${(imageOf (evaluate [ ])).derivation.drvPath} ${reason}"
+    else
+      lib.concatStringsSep " " ([ "native" ] ++ (if (imageOf base).isSystem or false then [ deployment toplevel ] else [ image.drvPath ] ++ systems ++ named));
+}
