@@ -9,7 +9,7 @@ use crate::cli::DeployTarget;
 use crate::commands::cloud;
 use crate::commands::confirm::{agree, read_hidden};
 use crate::commands::flake_caches::asking;
-use crate::commands::several::Table;
+use crate::commands::several::{Table, evaluate_at_once};
 use crate::settings;
 use crate::settings::{Environment, Number};
 use crate::ui;
@@ -55,8 +55,8 @@ pub async fn run(
     let targets = args.targets()?;
     if let [target] = targets.as_slice() {
         let hosts: Vec<_> = target.host.iter().cloned().collect();
-        let configuration = target.configuration.as_deref();
-        let done = Box::pin(deploy(args, configuration, hosts, env, ui, context)).await?;
+        let settings = settings::Build::resolve(&args.build(target.configuration.as_deref()), env)?;
+        let done = Box::pin(deploy(args, settings, hosts, env, ui, context)).await?;
         return done.into_iter().try_for_each(|(_, done)| done);
     }
     if !args.yes && !args.dry_run {
@@ -65,10 +65,15 @@ pub async fn run(
             Failure::usage(text).hint("--dry-run shows what would change, and --yes changes them")
         );
     }
-    let mut table = Table::default();
+    let mut all = Vec::new();
     for (configuration, hosts) in by_configuration(targets) {
-        let configuration = configuration.as_deref();
-        let deploying = deploy(args, configuration, hosts.clone(), env, ui, context);
+        let settings = settings::Build::resolve(&args.build(configuration.as_deref()), env)?;
+        all.push((settings, hosts));
+    }
+    evaluate_at_once(all.iter_mut().map(|(one, _)| &mut one.request.source));
+    let mut table = Table::default();
+    for (settings, hosts) in all {
+        let deploying = deploy(args, settings, hosts.clone(), env, ui, context);
         match Box::pin(deploying).await {
             Ok(done) => {
                 for (host, done) in done {
@@ -114,13 +119,12 @@ type Deployed = Vec<(Host, Result<(), Failure>)>;
 /// the name of the configuration.
 async fn deploy(
     args: &cli::Deploy,
-    configuration: Option<&Path>,
+    settings: settings::Build,
     hosts: Vec<Host>,
     env: &Environment,
     ui: &Ui,
     context: &Context,
 ) -> Result<Deployed, Failure> {
-    let settings = settings::Build::resolve(&args.build(configuration), env)?;
     let name = match &settings.request.source.choice {
         SourceChoice::Config(path) => path.to_string_lossy().into_owned(),
         SourceChoice::Flake { reference, .. } => reference.to_string(),

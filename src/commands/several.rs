@@ -8,7 +8,7 @@ use crate::commands::Session;
 use crate::settings::{Build, BuildArgs, ConfigArgs};
 use crate::ui::words::duration;
 use crate::ui::{Ui, sanitize_line};
-use sdbuild_build::{Outcome, Series, SourceChoice};
+use sdbuild_build::{Outcome, Series, SourceChoice, SourceRequest};
 use sdbuild_core::event::Event;
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::shown_path::shown_path;
@@ -52,6 +52,7 @@ pub(super) async fn run(
     let series = Series::default();
     let mut table = Table::default();
     let mut without_image = 0;
+    evaluate_at_once(all.iter_mut().map(|one| &mut one.settings.request.source));
     let mut all = all.into_iter();
     for mut one in all.by_ref() {
         let name = one.name.clone().unwrap_or_default();
@@ -89,6 +90,20 @@ pub(super) async fn run(
         }
         table.worst().map_or(Ok(()), Err)
     })
+}
+
+/// Has each configuration of a flake evaluated together with the ones of the same flake that follow it.
+pub(super) fn evaluate_at_once<'a>(all: impl DoubleEndedIterator<Item = &'a mut SourceRequest>) {
+    let mut later: Vec<FlakeRef> = Vec::new();
+    for source in all.rev() {
+        let SourceChoice::Flake { reference, .. } = &source.choice else {
+            continue;
+        };
+        let next = later.iter().rev();
+        let next = next.filter(|other| other.text == reference.text);
+        source.next = next.map(|other| other.attribute.clone()).collect();
+        later.push(reference.clone());
+    }
 }
 
 /// The settings of each, or of each configuration of the flakes that they name. Whatever is wrong with one is reported before the first

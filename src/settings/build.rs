@@ -108,6 +108,7 @@ impl Build {
             choice: source,
             root: given.root.as_deref().map(|dir| absolute(dir, &here)),
             override_inputs: override_inputs(&given.override_input, &here)?,
+            next: Vec::new(),
             git_inputs,
             names_git_inputs: project_policy::set_by_project(&settings, "git-inputs").is_none(),
             nixpkgs: nixpkgs.0,

@@ -141,10 +141,7 @@ fn what_check_evaluated_serves_the_build() {
     needs!(engine_ready());
     let mini = mini_nixpkgs().to_str().unwrap().to_owned();
     let mut user = TestUser::new().offline().with("SDBUILD_NIXPKGS", mini);
-    let body = format!(
-        "  time.timeZone = builtins.trace \"evaluated now\" \"UTC\"; # {}",
-        nonce()
-    );
+    let body = format!("  time.timeZone = builtins.trace \"evaluated now\" \"UTC\"; # {}", nonce());
     user.write("sd-card.nix", &small(&body));
     for glue in ["auto", "emulated"] {
         user = user.with("SDBUILD_GLUE", glue);

@@ -135,6 +135,15 @@ impl BuildSource {
         }
     }
 
+    /// Another configuration of the same flake; `None` for a module file.
+    pub(super) fn with_attribute(&self, attribute: &[String]) -> Option<Self> {
+        let flake = self.flake()?.with_attribute(attribute);
+        Some(Self {
+            source: Source::Flake(Box::new(flake)),
+            ..self.clone()
+        })
+    }
+
     /// SHA-256 of everything that the builder sees of the source, without nixpkgs; `files` are those of the uploaded
     /// directories.
     pub(super) fn sha256(&self, files: &[Sha256Hash]) -> Sha256Hash {
@@ -221,6 +230,17 @@ impl BuildSource {
         all
     }
 
+    /// The expression of `flake`.
+    fn flake_expression(&self, flake: &Flake, request: &NixCommand) -> String {
+        flake.expression(&request.system.to_string(), !self.cli_module.is_empty())
+    }
+
+    /// The expression of the flake, if the source is one.
+    pub(super) fn expression(&self, request: &NixCommand) -> Option<String> {
+        self.flake()
+            .map(|flake| self.flake_expression(flake, request))
+    }
+
     /// The files of sdbuild's that depend on this source: path in the builder and content.
     pub(super) fn own_files(&self, request: &NixCommand) -> Vec<(String, String)> {
         let system = request.system.to_string();
@@ -242,8 +262,10 @@ impl BuildSource {
                 all.push((layout::WRAPPER.to_owned(), wrapper(file.file())));
             }
             Source::Flake(flake) => {
-                let changed = !self.cli_module.is_empty();
-                all.push((expression("source.nix"), flake.expression(&system, changed)));
+                all.push((
+                    expression("source.nix"),
+                    self.flake_expression(flake, request),
+                ));
                 let overriding = flake.overriding_flake();
                 let path = format!("{}/flake.nix", layout::OVERRIDDEN);
                 all.extend(overriding.map(|text| (path, text)));

@@ -6,7 +6,7 @@ use crate::build_source::{ResolvedNixpkgs, Source};
 use crate::builder::{BuildJob, BuildResult, Builder, BuilderImage, Containers, PreparedBuilder};
 use crate::command::{NixCommand, Task};
 use crate::container_images::ContainerImages;
-use crate::copy_out::configuration_id;
+use crate::copy_out::{configuration_id, configuration_id_of};
 use crate::emulation::{self, Emulation};
 use crate::plan::{Plan, Resources};
 use crate::remote_builder::RemoteBuilder;
@@ -91,13 +91,14 @@ pub(crate) async fn job(
 ) -> Result<BuildJob, Failure> {
     let (plan, request) = (run.plan, &run.plan.request);
     // A check has no handler, and evaluates what a build with one would.
-    let emulated = plan.is_emulated() || task == Task::Check
+    let emulated = plan.is_emulated()
+        || task == Task::Check
             && Emulation::of_build(request, plan.engine().facts())
                 .is_ok_and(Emulation::uses_handler);
     let resources = plan.resources();
     let debian_mirror = source::debian_mirror(run).await?;
     let access = clients::network_access(request)?;
-    Ok(BuildJob {
+    let mut job = BuildJob {
         source: source::with_nixpkgs(plan, nixpkgs),
         configuration: configuration_id(plan),
         command: NixCommand {
@@ -131,7 +132,20 @@ pub(crate) async fn job(
         access,
         memory: request.resources.memory,
         log: logs::file(&request.common.state_dir, &plan.run)?,
-    })
+        next: Vec::new(),
+    };
+    let next = request.source.next.iter();
+    let next = next.take(resources.evaluations.saturating_sub(1) as usize);
+    let next = next.filter_map(|attribute| {
+        let source = job.source.with_attribute(attribute)?;
+        Some(BuildJob {
+            configuration: configuration_id_of(&source.source, plan),
+            source,
+            ..job.clone()
+        })
+    });
+    job.next = next.collect();
+    Ok(job)
 }
 
 /// Creates a builder and uploads the job's source to it; its guard is kept in `scope`.

@@ -238,8 +238,13 @@ pub(super) fn provenance(
 
 /// Tells one configuration, host, system and format from others without naming its path.
 pub(super) fn configuration_id(plan: &Plan) -> String {
+    configuration_id_of(&plan.source.source, plan)
+}
+
+/// The same for another `source`.
+pub(super) fn configuration_id_of(source: &Source, plan: &Plan) -> String {
     let host = plan.request.source.host_name.as_deref();
-    id_of(&plan.source.source.identity().to_string_lossy(), host, plan)
+    id_of(&source.identity().to_string_lossy(), host, plan)
 }
 
 /// The owner of an image as manifests have it: `ID-NAME-HOST`, with the name of a flake's configuration and the host name where the

@@ -102,6 +102,13 @@ impl Flake {
         Self { overrides, ..self }
     }
 
+    /// The same flake with the configuration `attribute`.
+    pub(super) fn with_attribute(&self, attribute: &[String]) -> Self {
+        let mut other = self.clone();
+        other.reference.attribute = attribute.to_vec();
+        other
+    }
+
     /// The reference as the user wrote it.
     pub fn reference(&self) -> &FlakeRef {
         &self.reference

@@ -330,10 +330,12 @@ const PROCESS_BYTES: u64 = 256 << 20;
 const EMULATION_FACTOR: u64 = 3;
 /// Memory for the evaluation of a whole NixOS, also with native glue: 1,050 MiB were measured (scripts/real-nixpkgs,
 /// base, 26.11pre). With an initial heap of this size Nix collects no garbage, which is half of the time: 2.7 s in
-/// place of 4.8 s.
+/// place of 4.8 s. Two configurations at once take 7.1 s of CPU in place of 9.8 s, with twice that heap; three 12.1 s.
 const HEAP_BYTES: u64 = 1200 << 20;
 /// The initial heap is at most one part in so many of the memory; Nix keeps it until the builds start.
 const HEAP_SHARE: u64 = 4;
+/// Configurations that one process evaluates, where each can have a heap of its own: the gain of further ones is small.
+const MAX_EVALUATIONS: u32 = 8;
 /// Nix's default.
 const MIN_CONNECTIONS: u32 = 25;
 /// An upper bound, out of consideration for binary caches.
@@ -348,6 +350,8 @@ pub(super) struct Resources {
     pub(super) jobs: u32,
     /// Cores for each derivation; 0 for all.
     pub(super) cores: u32,
+    /// Configurations that one process evaluates.
+    pub(super) evaluations: u32,
     /// Connections to binary caches.
     pub(super) connections: u32,
     /// Bytes of the evaluator's initial heap; `None` where memory is short or unknown.
@@ -374,9 +378,13 @@ impl Resources {
         let cores = fit(PROCESS_BYTES, memory / u64::from(jobs.max(1))).max(1);
         let cores = if cores < cpus { cores } else { 0 };
         let connections = cpus.saturating_mul(CONNECTIONS_PER_CORE);
+        let evaluations = known.unwrap_or(0) / HEAP_SHARE / HEAP_BYTES;
         Self {
             jobs,
             cores: request.resources.cores.unwrap_or(cores),
+            evaluations: u32::try_from(evaluations)
+                .unwrap_or(u32::MAX)
+                .clamp(1, MAX_EVALUATIONS),
             connections: request
                 .resources
                 .connections
@@ -556,6 +564,11 @@ mod resources_tests {
 
     #[test]
     fn initial_heap_needs_four_times_the_memory() {
+        let evaluations = |memory| choose(&fixture::request(), (4, memory), true).evaluations;
+        assert_eq!(
+            [0, 4, 10, 24, 1000].map(|gib| evaluations(gib * GIB)),
+            [1, 1, 2, 5, 8]
+        );
         let heap = |memory| choose(&fixture::request(), (4, memory), true).heap;
         assert_eq!(heap(8 * GIB), Some(HEAP_BYTES));
         assert_eq!(heap(0), None, "unknown");

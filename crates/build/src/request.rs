@@ -107,6 +107,8 @@ pub struct SourceRequest {
     pub git_inputs: Vec<String>,
     /// Whether the user names them, by a flag or in settings of their own, and not the settings of a project.
     pub names_git_inputs: bool,
+    /// The attributes of other configurations of the flake that are built next: what evaluates this one evaluates them too.
+    pub next: Vec<Vec<String>>,
     /// Directory, URL or release.
     pub nixpkgs: String,
     /// Where that is set, as a hint for a failure about it.
@@ -364,6 +366,7 @@ pub(crate) mod fixture {
                 choice: SourceChoice::Config(home.join("sd-card.nix")),
                 root: None,
                 override_inputs: Vec::new(),
+                next: Vec::new(),
                 git_inputs: Vec::new(),
                 names_git_inputs: false,
                 nixpkgs: "26.05".to_owned(),

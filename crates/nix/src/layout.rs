@@ -30,6 +30,12 @@ pub const EVALUATIONS: &str = "/build/sdbuild/evaluations";
 pub const STEPS: &str = "/build/sdbuild/steps";
 /// The key of the evaluation.
 pub const EVALUATION_KEY: &str = "/build/sdbuild/evaluation";
+/// The keys of the evaluations of other configurations of the flake that are next, a line each.
+pub const NEXT: &str = "/build/sdbuild/next";
+/// The source of the one with this number, from 1: what [`EXPRESSIONS`] have in `source.nix`.
+pub fn next_source(number: usize) -> String {
+    format!("{EXPRESSIONS}/source-{number}.nix")
+}
 /// The mirror that the miniature nixpkgs fetches from, for an evaluation that sees no variables.
 pub const DEBIAN_MIRROR: &str = "/build/sdbuild/debian-mirror";
 /// The directory with `ssh`, the first one in PATH.

@@ -134,3 +134,57 @@ fn images_of_the_same_name_do_not_replace_each_other() {
     forced.assert_stderr_contains(&["error: two/sd-card.nix: "]);
     assert_eq!(user.read("out/small.img"), "one\n");
 }
+
+/// What the log of each run of `outcome` says.
+fn logs(outcome: &Outcome) -> Vec<String> {
+    let files = outcome.stderr.lines().filter_map(|line| line.strip_prefix("log: "));
+    files.map(|file| std::fs::read_to_string(file).unwrap()).collect()
+}
+
+#[test]
+fn one_evaluation_serves_all_configurations_of_a_flake() {
+    needs!(engine_ready());
+    let user = without_a_network();
+    let mark = nonce();
+    let one = |name: &str, more: &str| {
+        let body = format!(
+            "warnings = [ \"of {name}\" ]; time.timeZone = builtins.trace \"evaluated {name} {mark}\" \"UTC\";"
+        );
+        flake_configuration(name, &flake_module(&format!("{body} {more}")))
+    };
+    let flake = |more: &str| {
+        let outputs = [one("a", ""), one("b", more), one("c", "")].join("\n");
+        flake_text("./nixpkgs", &outputs)
+    };
+    let repository = FlakeRepository::new(&user, "flake", &[("flake.nix", &flake(""))]);
+    lock(&user, &["--flake", "flake"]).assert_exit_code(0);
+    let words = ["flake#a", "flake#b", "flake#c"];
+    let check = || {
+        let checked = run(user.sdbuild(&["check", "--json"]).args(words));
+        let objects = serde_json::Deserializer::from_str(&checked.stdout).into_iter();
+        let objects: Vec<serde_json::Value> = objects.map(Result::unwrap).collect();
+        (checked, objects)
+    };
+    let (checked, objects) = check();
+    for (name, object) in ["a", "b", "c"].into_iter().zip(&objects) {
+        let findings = object["findings"].to_string();
+        let told = ["a", "b", "c"].map(|name| findings.contains(&format!("\"of {name}\"")));
+        assert_eq!(told, ["a", "b", "c"].map(|one| one == name), "{findings}");
+    }
+    let is_at_once = |log: &String| log.contains("evaluating 3 configurations at once");
+    let is_alone = |log: &String| log.contains(&mark.to_string());
+    let first = logs(&checked);
+    assert_eq!(first.iter().map(is_at_once).collect::<Vec<_>>(), [true, false, false]);
+    assert_eq!(first.iter().map(is_alone).collect::<Vec<_>>(), [false; 3]);
+    // They need no further evaluation for the forecast of a build.
+    let dry = run(user.sdbuild(&["build", "--dry-run"]).args(words)).assert_exit_code(0);
+    assert_eq!(logs(&dry).iter().filter(|log| is_at_once(log) || is_alone(log)).count(), 0);
+    assert_eq!(dry.stdout.matches("\nderivation").count(), 3, "{}", dry.stdout);
+
+    repository.write("flake.nix", &flake("networking.hotsName = \"b\";"));
+    let (checked, objects) = check();
+    let evaluates: Vec<_> = objects.iter().map(|one| one["evaluates"].clone()).collect();
+    assert_eq!(evaluates, [true, false, true], "{}", checked.stderr);
+    assert!(objects[1]["errors"].to_string().contains("hotsName"), "{}", objects[1]);
+    assert!(!objects[0].to_string().contains("hotsName"), "{}", objects[0]);
+}

@@ -478,6 +478,8 @@ pub(crate) struct BuildJob {
     pub memory: Option<u64>,
     /// Path of the log file.
     pub log: PathBuf,
+    /// The jobs of other configurations of the same flake that are next: what evaluates this one evaluates them too.
+    pub next: Vec<BuildJob>,
 }
 
 impl BuildJob {

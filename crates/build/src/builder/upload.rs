@@ -48,6 +48,7 @@ pub(super) async fn configuration(
         own_files: job.source.own_files(&job.command),
         authorities: job.access.authorities.clone(),
         surroundings: Surroundings::of(job, image.reference())?,
+        next: next(job, image)?,
     };
     let sent = Arc::new(OnceLock::new());
     let (result, progress) = (Arc::clone(&sent), events.clone());
@@ -76,6 +77,17 @@ struct Content {
     /// Certificates of the user's own authorities.
     authorities: Option<Vec<u8>>,
     surroundings: Surroundings,
+    /// Those of the configurations that are evaluated too, and the expressions of these.
+    next: Vec<(Surroundings, String)>,
+}
+
+fn next(job: &BuildJob, image: &BuilderImage) -> Result<Vec<(Surroundings, String)>, Failure> {
+    let expressions = job.next.iter().filter_map(|next| {
+        let expression = next.source.expression(&next.command)?;
+        let surroundings = Surroundings::of(next, image.reference());
+        Some(surroundings.map(|surroundings| (surroundings, expression)))
+    });
+    expressions.collect()
 }
 
 impl Content {
@@ -95,11 +107,23 @@ impl Content {
         let evaluation = self.surroundings.with_files(configuration);
         let key = evaluation.to_string();
         packer.bytes(relative(layout::EVALUATION_KEY), key.as_bytes())?;
+        self.pack_next(configuration, packer)?;
         let uploaded = Uploaded {
             configuration,
             evaluation,
         };
         Ok((done, uploaded))
+    }
+
+    /// Packs the expressions of the configurations that are evaluated too, and the keys of their evaluations.
+    fn pack_next(&self, files: Sha256Hash, packer: &mut TarWriter<'_>) -> io::Result<()> {
+        let mut keys = Vec::new();
+        for (number, (surroundings, expression)) in (1..).zip(&self.next) {
+            writeln!(keys, "{}", surroundings.with_files(files))?;
+            let path = layout::next_source(number);
+            packer.bytes(relative(&path), expression.as_bytes())?;
+        }
+        packer.bytes(relative(layout::NEXT), &keys)
     }
 
     /// Packs what is sdbuild's own: programs and expressions.
@@ -521,10 +545,7 @@ mod tests {
             live: Vec::new(),
         };
         let request = with_same_result(request);
-        (
-            request.arguments(),
-            request.environment(&paths).unwrap(),
-        )
+        (request.arguments(), request.environment(&paths).unwrap())
     }
 
     #[test]
