@@ -325,6 +325,17 @@ fn signals_while_files_are_put_leave_a_whole_copy_or_none() {
     assert_secret_is_only_in(&user, &[&user.home.path().join("secret"), &copy]);
 }
 
+/// What happens to a card while it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CardFault {
+    /// sdbuild gets a signal.
+    Signal(Signal),
+    /// The card loses what was written to it, and goes on.
+    Forgets,
+    /// It is taken out: the reader has no medium any more, and every access fails.
+    Removed,
+}
+
 #[test]
 fn faults_while_files_are_put_onto_a_card_are_told_and_the_card_can_be_written_again() {
     needs!(engine_ready(), nix::unistd::geteuid().is_root());
@@ -342,23 +353,36 @@ fn faults_while_files_are_put_onto_a_card_are_told_and_the_card_can_be_written_a
     let start = Instant::now();
     run(&mut flash()).assert_exit_code(0);
     let mut moment = moments(start.elapsed());
-    // Without a signal the card loses what was written to it.
-    for fault in [Some(Signal::SIGINT), None, Some(Signal::SIGKILL)].repeat(FAULTS / 3) {
+    let faults = [
+        CardFault::Signal(Signal::SIGINT),
+        CardFault::Forgets,
+        CardFault::Removed,
+        CardFault::Signal(Signal::SIGKILL),
+    ];
+    for fault in faults.repeat(FAULTS.div_ceil(faults.len())) {
         erase();
+        reader.look_again();
         let running = Running::start(&mut flash());
         std::thread::sleep(moment());
         match fault {
-            Some(signal) => running.signal(signal),
-            None => erase(),
+            CardFault::Signal(signal) => running.signal(signal),
+            CardFault::Forgets => erase(),
+            CardFault::Removed => {
+                fs::File::create(&card).unwrap();
+                reader.look_again();
+            }
         }
         let ended = running.finish();
         let is_told = ended.code == Some(0) || ended.stderr.contains("card");
-        assert!(is_told || fault == Some(Signal::SIGKILL), "{fault:?}: {}", ended.stderr);
-        if ended.code == Some(0) && fault.is_some() {
+        let is_killed = fault == CardFault::Signal(Signal::SIGKILL);
+        assert!(is_told || is_killed, "{fault:?}: {}", ended.stderr);
+        if ended.code == Some(0) && matches!(fault, CardFault::Signal(_)) {
             assert_sound(&card);
         }
         assert_eq!(hash(&image), before);
     }
+    erase();
+    reader.look_again();
     run(&mut flash()).assert_exit_code(0);
     assert_sound(&card);
     drop(reader);
@@ -414,6 +438,11 @@ struct Reader(String);
 impl Reader {
     fn with(card: &Path) -> Self {
         Self(losetup(&["--find", "--show"], Some(card)))
+    }
+
+    /// Has the kernel read the size of the card again: without one it is 0.
+    fn look_again(&self) {
+        losetup(&["--set-capacity", &self.0], None);
     }
 
     fn insert(&self, card: &Path) {

@@ -177,9 +177,19 @@ fn one_evaluation_serves_all_configurations_of_a_flake() {
     assert_eq!(first.iter().map(is_at_once).collect::<Vec<_>>(), [true, false, false]);
     assert_eq!(first.iter().map(is_alone).collect::<Vec<_>>(), [false; 3]);
     // They need no further evaluation for the forecast of a build.
-    let dry = run(user.sdbuild(&["build", "--dry-run"]).args(words)).assert_exit_code(0);
-    assert_eq!(logs(&dry).iter().filter(|log| is_at_once(log) || is_alone(log)).count(), 0);
-    assert_eq!(dry.stdout.matches("\nderivation").count(), 3, "{}", dry.stdout);
+    let dry = |more: &[&str]| {
+        let dry = run(user.sdbuild(&["build", "--dry-run"]).args(words).args(more));
+        let dry = dry.assert_exit_code(0);
+        assert_eq!(dry.stdout.matches("\nderivation").count(), 3, "{}", dry.stdout);
+        assert!(!logs(&dry).iter().any(is_alone), "{}", dry.stderr);
+        logs(&dry).iter().filter(|log| is_at_once(log)).count()
+    };
+    assert_eq!(dry(&[]), 0);
+    // With another host name they are others.
+    for (glue, name) in [("auto", "x"), ("emulated", "y")] {
+        let words = ["--hostname", name, "--glue", glue];
+        assert_eq!([dry(&words), dry(&words)], [1, 0], "{glue}");
+    }
 
     repository.write("flake.nix", &flake("networking.hotsName = \"b\";"));
     let (checked, objects) = check();
