@@ -147,6 +147,7 @@ fn what_check_evaluated_serves_the_build() {
         user = user.with("SDBUILD_GLUE", glue);
         let checked = run(&mut user.sdbuild(&["check"])).assert_exit_code(6);
         assert!(was_evaluated(&checked));
+        assert!(!checked.stderr.contains("warning: "), "{}", checked.stderr);
         let dry = run(user.build(&["--force"]).arg("--dry-run")).assert_exit_code(0);
         let built = run(&mut user.build(&["--force"])).assert_exit_code(0);
         for done in [dry, built] {

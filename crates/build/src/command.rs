@@ -7,7 +7,6 @@ use crate::build_mode::{Glue, Product};
 use sdbuild_core::failure::Failure;
 use sdbuild_core::system::System;
 use sdbuild_image::image_format::Format;
-use sdbuild_nix::check;
 use sdbuild_nix::layout;
 use sdbuild_nix::nix_conf::NixSettings;
 use sdbuild_nix::shell_session::ShellSession;
@@ -109,11 +108,10 @@ impl NixCommand {
     /// arguments.
     pub(super) fn arguments(&self) -> Vec<String> {
         match &self.task {
-            // Read-write: a configuration may import files that must be fetched, or even built.
-            Task::Check => evaluate(&TO_JSON, &check::ATTRIBUTES),
             Task::Machines => evaluate(&TO_JSON, &["machines"]),
-            // The entry builds what this evaluates to.
-            Task::Build | Task::Forecast => evaluate(
+            // The entry builds what this evaluates to; for a check it evaluates more. Read-write: a configuration may import files
+            // that must be fetched, or even built.
+            Task::Build | Task::Forecast | Task::Check => evaluate(
                 &["nix-instantiate", "--eval", "--read-write-mode"],
                 &["image.drvPath"],
             ),

@@ -231,7 +231,7 @@ pub(super) fn provenance(
         choice: built.image.clone(),
         result: Built {
             store_path: built.out_path.clone(),
-            derivation: built.derivation.clone(),
+            derivation: Some(built.derivation.clone()),
         },
     }
 }

@@ -34,7 +34,7 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// them.
 const MAX_GLUE_NOTICES: usize = 32;
 /// What `containers/builder/glue` says in place of the name of a derivation.
-const THE_IMAGE: &str = "the image";
+const THE_IMAGE: [&str; 2] = ["the image", "the evaluation"];
 /// Binary caches whose answers are kept.
 const MAX_CACHES: usize = 32;
 /// Lines of standard output that are kept: more than any result has.
@@ -265,10 +265,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reports once what `check` would find: an evaluation may be repeated, and what is
+    /// Reports once, except in `check`, what that would find: an evaluation may be repeated, and what is
     /// built can write such lines too.
     fn configuration_facts(&mut self, line: &str) {
-        if std::mem::replace(&mut self.is_checked, true) {
+        if self.view.keeps_warnings || std::mem::replace(&mut self.is_checked, true) {
             return;
         }
         let Some(facts) = check::traced_facts(line) else {
@@ -310,10 +310,9 @@ impl<'a> Reader<'a> {
             EntryReport::Retried(what) => {
                 // The failures before this line are not those that the run ends with.
                 self.build_log.reset_findings();
-                self.said.kept_warnings.clear();
                 self.restarted();
                 // Of the image, the report that follows has the reason.
-                if what != THE_IMAGE {
+                if !THE_IMAGE.contains(&what) {
                     self.glue_notice("failed natively, trying again under emulation", what);
                 }
             }

@@ -29,9 +29,6 @@ use sdbuild_core::failure::Failure;
 use sdbuild_core::untrusted;
 use sdbuild_image::board::{Board, Start};
 
-/// The attributes of `expressions/default.nix` that have the facts, in the order of evaluation.
-pub const ATTRIBUTES: [&str; 2] = ["facts", "whole"];
-
 /// The result of evaluating a configuration.
 #[derive(Debug)]
 pub struct CheckResult {

@@ -3,24 +3,16 @@
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::hash::Sha256Hash;
 
-/// Output of `nix-store --query --deriver` for a path whose derivation is unknown.
-const UNKNOWN_DERIVER: &str = "unknown-deriver";
-
-/// The store path and its derivation from the builder's output: the line of `nix-build`, then the entry's line with the
-/// derivation. Nix may not know the derivation of a path that it fetched. A build failure when `lines` are something else.
-pub fn result(lines: &[String]) -> Result<(String, Option<String>), Failure> {
+/// The store path and its derivation from the builder's output, a line each. A build failure when `lines` are something else.
+pub fn result(lines: &[String]) -> Result<(String, String), Failure> {
     match lines {
-        [line] if is_store_path(line) => Ok((line.clone(), None)),
-        [line, deriver] if is_store_path(line) && deriver == UNKNOWN_DERIVER => {
-            Ok((line.clone(), None))
-        }
         [line, deriver] if is_store_path(line) && is_derivation(deriver) => {
-            Ok((line.clone(), Some(deriver.clone())))
+            Ok((line.clone(), deriver.clone()))
         }
         lines => Err(Failure::message(
             Class::Build,
             format!(
-                "nix-build printed {} lines instead of one store path",
+                "the builder printed {} lines instead of a store path and its derivation",
                 lines.len()
             ),
         )
@@ -88,19 +80,15 @@ mod tests {
     }
 
     #[test]
-    fn a_result_is_exactly_one_store_path() {
+    fn a_result_is_one_store_path_and_its_derivation() {
         let good = format!("/nix/store/{}-nixos.img", "a".repeat(32));
         let derivation = format!("{good}.drv");
         let of = |lines: &[&String]| result(&lines.iter().copied().cloned().collect::<Vec<_>>());
-        assert_eq!(of(&[&good]).unwrap(), (good.clone(), None));
-        let known = Some(derivation.clone());
-        assert_eq!(of(&[&good, &derivation]).unwrap(), (good.clone(), known));
-        assert_eq!(
-            of(&[&good, &UNKNOWN_DERIVER.into()]).unwrap(),
-            (good.clone(), None)
-        );
+        let both = (good.clone(), derivation.clone());
+        assert_eq!(of(&[&good, &derivation]).unwrap(), both);
         for lines in [
             vec![],
+            vec![good.clone()],
             vec![good.clone(), good.clone()],
             vec![format!("{good}/../x")],
         ] {

@@ -172,16 +172,25 @@ fn one_evaluation_serves_all_configurations_of_a_flake() {
         assert_eq!(told, ["a", "b", "c"].map(|one| one == name), "{findings}");
     }
     let is_at_once = |log: &String| log.contains("evaluating 3 configurations at once");
-    let is_alone = |log: &String| log.contains(&mark.to_string());
+    // The part of the one that the log is of.
+    let has_evaluated = |log: &String| {
+        ["a", "b", "c"].map(|name| log.contains(&format!("evaluated {name} {mark}")))
+    };
     let first = logs(&checked);
     assert_eq!(first.iter().map(is_at_once).collect::<Vec<_>>(), [true, false, false]);
-    assert_eq!(first.iter().map(is_alone).collect::<Vec<_>>(), [false; 3]);
+    let nothing = [false; 3];
+    let of_first = [true, false, false];
+    assert_eq!(first.iter().map(has_evaluated).collect::<Vec<_>>(), [of_first, nothing, nothing]);
     // They need no further evaluation for the forecast of a build.
     let dry = |more: &[&str]| {
         let dry = run(user.sdbuild(&["build", "--dry-run"]).args(words).args(more));
         let dry = dry.assert_exit_code(0);
         assert_eq!(dry.stdout.matches("\nderivation").count(), 3, "{}", dry.stdout);
-        assert!(!logs(&dry).iter().any(is_alone), "{}", dry.stderr);
+        let later = logs(&dry).into_iter().skip(1);
+        assert!(later.map(|log| has_evaluated(&log)).all(|it| it == nothing), "{}", dry.stderr);
+        for name in ["a", "b", "c"] {
+            assert_eq!(dry.stderr.matches(&format!("> of {name}\n")).count(), 1, "{}", dry.stderr);
+        }
         logs(&dry).iter().filter(|log| is_at_once(log)).count()
     };
     assert_eq!(dry(&[]), 0);

@@ -14,7 +14,7 @@ lib: rec {
   functionArgs = f: if f ? __functor then f.__functionArgs or (lib.functionArgs (f.__functor f)) else builtins.functionArgs f;
   setFunctionArgs = f: args: { __functor = _: f; __functionArgs = args; };
   toFunction = f: if lib.isFunction f then f else _: f;
-  warn = message: builtins.trace "evaluation warning: ${message}";
+  warn = builtins.warn or (message: builtins.trace "evaluation warning: ${message}");
   warnIf = condition: message: if condition then lib.warn message else lib.id;
   throwIf = condition: message: if condition then throw message else lib.id;
   throwIfNot = condition: lib.throwIf (!condition);

@@ -86,8 +86,8 @@ pub(crate) struct BuildResult {
     pub container: Container,
     /// The result, `/nix/store/…`.
     pub out_path: String,
-    /// The result's derivation; `None` when Nix does not know it.
-    pub derivation: Option<String>,
+    /// The result's derivation.
+    pub derivation: String,
     /// SHA-256 of the configuration that was uploaded.
     pub configuration_sha256: Sha256Hash,
     /// The flake that it was built from.

@@ -92,8 +92,8 @@ const IN_ANY_LINE: [(&str, KnownError); 25] = [
     ("hash mismatch in file downloaded from", WrongHash),
     ("lacks a signature by a trusted key", KeyUntrusted),
     ("not signed by any of the keys in", KeyUntrusted),
-    ("nix-build: command not found", MissingProgram),
-    ("nix-build: not found", MissingProgram),
+    ("nix-instantiate: command not found", MissingProgram),
+    ("nix-instantiate: not found", MissingProgram),
     ("Nix daemon disconnected unexpectedly", BuilderLost),
     ("cannot build on 'ssh", BuilderLost),
 ];
@@ -328,7 +328,7 @@ pub(super) fn machine_failure(
                 with_rows(Failure::usage(text), &[Row::UntrustedKey])
             }
             MissingProgram if context.foreign => {
-                let text = "the builder's container image has no nix-build";
+                let text = "the builder's container image has no Nix";
                 with_rows(Failure::usage(text), &[Row::NoNix])
             }
             BuilderLost => {

@@ -220,11 +220,11 @@ fn build_failure(
         let hints = advice.iter().flatten().map(Advice::text);
         return Some(hints.fold(Failure::message(Class::Build, text), Failure::hint));
     }
-    // nix-build: 100 and the bits above it (build failure, timeout, wrong hash, not deterministic).
+    // nix-store --realise: 100 and the bits above it (build failure, timeout, wrong hash, not deterministic).
     (100..112).contains(&context.code).then(|| {
         let text = match explained {
             Some((error, explanation)) => reason(context, error, explanation),
-            None => "nix-build reported a failed build without a message".to_owned(),
+            None => "Nix reported a failed build without a message".to_owned(),
         };
         Failure::message(Class::Build, text)
     })
@@ -246,7 +246,7 @@ fn exit_status_failure(context: &ExitContext<'_>, findings: &Findings) -> Option
             } else {
                 Class::Internal
             },
-            "the builder's container image could not run nix-build",
+            "the builder's container image could not run Nix",
         )),
         130 | 137 | 143 => Some(ended_by_watchdog(findings).unwrap_or_else(stopped)),
         1 if interrupted => Some(stopped()),
@@ -305,7 +305,7 @@ fn evaluation_failure(
     explained: Option<(&NixError, &Explanation)>,
 ) -> Failure {
     let Some((error, explanation)) = explained else {
-        let text = format!("nix-build ended with exit status {}", context.code);
+        let text = format!("Nix ended with exit status {}", context.code);
         return Failure::environment(text).hint(SEE_LOG);
     };
     let text = reason(context, error, explanation);

@@ -341,7 +341,7 @@ rows! {
         "run `{command}` once while that server answers. A build with a complete flake.lock asks for no newest commit. --override-input takes an input from a directory";
     InputRefused Machine "an input of a flake that its server refuses"
         "check the address, and that it needs no password. For an input that your own git can read (try `git ls-remote URL`) give --git-inputs NAME, for an archive that needs a login --netrc-file FILE, for anything else --override-input INPUT DIR";
-    NoNix Machine "`the builder's container image has no nix-build`"
+    NoNix Machine "`the builder's container image has no Nix`"
         "--builder-image needs an image that contains Nix, for instance nixos/nix";
     NotNixpkgs Machine "`… is not a nixpkgs`"
         "--nixpkgs takes the archive of a nixpkgs tree";

@@ -28,6 +28,7 @@
   asItIs ? null,
 }:
 let
+  plainly = evaluate [ ];
   base = (if evaluateChanged == null then evaluate else evaluateChanged usersModules) [ module ];
   attribute = (imageOf base).choice.attribute or null;
   # nixpkgs' card of a configuration without an image is that configuration with one more module.
@@ -176,10 +177,10 @@ let
       null;
 in
 {
-  evaluation = base;
+  evaluation = if reason != null then plainly else base;
   built =
     if reason != null then
-      "emulated ${(imageOf (evaluate [ ])).derivation.drvPath} ${reason}"
+      "emulated ${(imageOf plainly).derivation.drvPath} ${reason}"
     else
       lib.concatStringsSep " " ([ "native" ] ++ (if (imageOf base).isSystem or false then [ deployment toplevel ] else [ image.drvPath ] ++ systems ++ named));
 }
