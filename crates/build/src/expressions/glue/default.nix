@@ -126,6 +126,7 @@ let
   inherit (glue) assembly;
   inherit (glue.target) lib;
   inherit (glue.target.stdenv) buildPlatform hostPlatform;
+  isCross = buildPlatform.system != hostPlatform.system;
 
   commandsOf = lib.concatMapStringsSep "\n" (step: config.sdImage.${step} or "");
   diskSteps = [ "populateFirmwareCommands" "preBuildCommands" "postBuildCommands" ];
@@ -163,7 +164,7 @@ let
   reason =
     if asItIs != null then
       asItIs
-    else if buildPlatform.system != hostPlatform.system then
+    else if isCross then
       "cross: ${buildPlatform.system}"
     else if hostPlatform.system == builderSystem then
       "the builder runs ${builderSystem} itself"
@@ -177,7 +178,8 @@ let
       null;
 in
 {
-  evaluation = if reason != null then plainly else base;
+  # What is found out about it must need nothing else of it: otherwise an error in the configuration would be met here first.
+  evaluation = if asItIs == null && isCross then plainly else base;
   built =
     if reason != null then
       "emulated ${(imageOf plainly).derivation.drvPath} ${reason}"
