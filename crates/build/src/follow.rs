@@ -33,8 +33,8 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// Lines about native glue that are shown: anything that the builder runs can write such lines. The log file has all of
 /// them.
 const MAX_GLUE_NOTICES: usize = 32;
-/// What `containers/builder/glue` says in place of the name of a derivation.
-const THE_IMAGE: [&str; 2] = ["the image", "the evaluation"];
+/// What the builder says in place of the name of a derivation.
+const NO_DERIVATIONS: [&str; 2] = ["the image", "the evaluation"];
 /// Binary caches whose answers are kept.
 const MAX_CACHES: usize = 32;
 /// Lines of standard output that are kept: more than any result has.
@@ -312,7 +312,7 @@ impl<'a> Reader<'a> {
                 self.build_log.reset_findings();
                 self.restarted();
                 // Of the image, the report that follows has the reason.
-                if !THE_IMAGE.contains(&what) {
+                if !NO_DERIVATIONS.contains(&what) {
                     self.glue_notice("failed natively, trying again under emulation", what);
                 }
             }
