@@ -230,17 +230,6 @@ impl BuildSource {
         all
     }
 
-    /// The expression of `flake`.
-    fn flake_expression(&self, flake: &Flake, request: &NixCommand) -> String {
-        flake.expression(&request.system.to_string(), !self.cli_module.is_empty())
-    }
-
-    /// The expression of the flake, if the source is one.
-    pub(super) fn expression(&self, request: &NixCommand) -> Option<String> {
-        self.flake()
-            .map(|flake| self.flake_expression(flake, request))
-    }
-
     /// The files of sdbuild's that depend on this source: path in the builder and content.
     pub(super) fn own_files(&self, request: &NixCommand) -> Vec<(String, String)> {
         let system = request.system.to_string();
@@ -258,14 +247,13 @@ impl BuildSource {
             Source::Module(file) => {
                 let source = nix_string(&system);
                 let source = format!("import ./module.nix {{ system = {source}; }}\n");
-                all.push((expression("source.nix"), source));
+                all.push((layout::SOURCE.to_owned(), source));
                 all.push((layout::WRAPPER.to_owned(), wrapper(file.file())));
             }
             Source::Flake(flake) => {
-                all.push((
-                    expression("source.nix"),
-                    self.flake_expression(flake, request),
-                ));
+                let changed = !self.cli_module.is_empty();
+                let source = flake.expression(&system, changed);
+                all.push((layout::SOURCE.to_owned(), source));
                 let overriding = flake.overriding_flake();
                 let path = format!("{}/flake.nix", layout::OVERRIDDEN);
                 all.extend(overriding.map(|text| (path, text)));

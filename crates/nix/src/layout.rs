@@ -8,6 +8,8 @@ pub const CONFIG_DIR: &str = "/build/config/";
 pub const WRAPPER: &str = "/build/sdbuild/wrapper.nix";
 /// The directory of the expressions that Nix evaluates.
 pub const EXPRESSIONS: &str = "/build/sdbuild/expressions";
+/// The one among them that is the configuration.
+pub const SOURCE: &str = "/build/sdbuild/expressions/source.nix";
 /// The module among them with the definitions of the command line.
 pub const CLI_MODULE: &str = "/build/sdbuild/expressions/command-line.nix";
 /// The directory among them with the expression for native glue.
@@ -32,7 +34,7 @@ pub const STEPS: &str = "/build/sdbuild/steps";
 pub const EVALUATION_KEY: &str = "/build/sdbuild/evaluation";
 /// The keys of the evaluations of other configurations of the flake that are next, a line each.
 pub const NEXT: &str = "/build/sdbuild/next";
-/// The source of the one with this number, from 1: what [`EXPRESSIONS`] have in `source.nix`.
+/// What is [`SOURCE`] of the one with this number, from 1.
 pub fn next_source(number: usize) -> String {
     format!("{EXPRESSIONS}/source-{number}.nix")
 }

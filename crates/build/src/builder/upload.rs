@@ -83,7 +83,8 @@ struct Content {
 
 fn next(job: &BuildJob, image: &BuilderImage) -> Result<Vec<(Surroundings, String)>, Failure> {
     let expressions = job.next.iter().filter_map(|next| {
-        let expression = next.source.expression(&next.command)?;
+        let mut files = next.source.own_files(&next.command).into_iter();
+        let (_, expression) = files.find(|(path, _)| path == layout::SOURCE)?;
         let surroundings = Surroundings::of(next, image.reference());
         Some(surroundings.map(|surroundings| (surroundings, expression)))
     });
